@@ -1,0 +1,25 @@
+"""Item response theory: the Pyro models, the fit by SVI, the item bank, and abilities of new models."""
+
+from typing import TYPE_CHECKING
+
+from irtbench._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from irtbench.irt.abilities import ability
+    from irtbench.irt.bank import ItemBank
+    from irtbench.irt.fitting import IRTFit, fit
+    from irtbench.irt.recipes import Priors, Recipe, recipe
+    from irtbench.irt.simulation import Simulation, simulate
+
+__all__ = ["fit", "IRTFit", "ItemBank", "ability", "Recipe", "Priors", "recipe", "Simulation", "simulate"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "irtbench.irt.abilities": ("ability",),
+        "irtbench.irt.bank": ("ItemBank",),
+        "irtbench.irt.fitting": ("IRTFit", "fit"),
+        "irtbench.irt.recipes": ("Priors", "Recipe", "recipe"),
+        "irtbench.irt.simulation": ("Simulation", "simulate"),
+    },
+)
