@@ -1,0 +1,226 @@
+"""ItemBank: calibrated items, the posterior of their parameters, and what they were calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from irtbench.errors import InputError
+from irtbench.files import SCHEMA, atomic_folder, fingerprint, read_manifest, write_json
+from irtbench.responses.matrix import ResponseMatrix
+
+__all__ = ["ItemBank"]
+
+# The unconstrained parameters, in the order of ItemBank.loc and ItemBank.cov.
+SITES = ("log_a", "b", "logit_c")
+_LOC = [f"loc_{s}" for s in SITES]
+_COV = [(j, k) for j in range(3) for k in range(j + 1)]
+_COV_NAMES = [f"cov_{SITES[j]}_{SITES[k]}" for j, k in _COV]
+_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+_NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ItemBank:
+    r"""Calibrated items: the posterior of discrimination a, difficulty b and guessing c of each.
+
+    The posterior of an item is normal on the unconstrained scale (log a, b, logit c); a parameter
+    that the IRT model does not have is fixed with variance 0 (log a = 0 apart, logit c = -∞).
+
+    Attributes:
+        metadata: table about the items, indexed by item id (``benchmark`` …).
+        loc: posterior means of (log a, b, logit c), (n_items, 3).
+        cov: posterior covariances, (n_items, 3, 3).
+        info: ``irt`` (1pl, 2pl, 3pl), ``metric``, ``higher_is_better``, ``calibrated_on`` (n_models,
+            n_items, n_responses, fingerprint), ``ability`` (mean, sd, min, max of the calibration
+            models), ``seed``, ``config``, ``versions``.
+
+    Example:
+        >>> from irtbench.irt import simulate
+        >>> bank = simulate(n_models=20, n_items=5, seed=0).bank
+        >>> list(bank.items.columns[:4])
+        ['discrimination', 'discrimination_sd', 'difficulty', 'difficulty_sd']
+    """
+
+    metadata: pd.DataFrame
+    loc: np.ndarray
+    cov: np.ndarray
+    info: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, shape in (("loc", (len(self.metadata), 3)), ("cov", (len(self.metadata), 3, 3))):
+            array = np.array(getattr(self, name), dtype=np.float64)
+            if array.shape != shape:
+                raise InputError(f"item bank: {name} has shape {array.shape}, expected {shape}")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def irt(self) -> str:
+        """The IRT model: ``1pl``, ``2pl`` or ``3pl``."""
+        return str(self.info["irt"])
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Item ids, in order."""
+        return list(self.metadata.index)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.metadata)
+
+    @cached_property
+    def items(self) -> pd.DataFrame:
+        """Table by item id: mean and sd of each parameter on the natural scale, then the metadata.
+
+        Columns ``discrimination, difficulty, guessing, upper_asymptote``, each with ``*_sd``.
+        """
+        log_a, b, _ = self.loc.T
+        var = np.einsum("ijj->ij", self.cov)
+        mean_a = np.exp(log_a + var[:, 0] / 2)
+        c = expit(self.loc[:, 2:] + np.sqrt(var[:, 2:]) * _NODES)
+        mean_c = c @ _NODE_WEIGHTS
+        sd_c = np.sqrt(np.maximum((c - mean_c[:, None]) ** 2 @ _NODE_WEIGHTS, 0))
+        table = pd.DataFrame(
+            {
+                "discrimination": mean_a,
+                "discrimination_sd": mean_a * np.sqrt(np.expm1(var[:, 0])),
+                "difficulty": b,
+                "difficulty_sd": np.sqrt(var[:, 1]),
+                "guessing": mean_c,
+                "guessing_sd": sd_c,
+                "upper_asymptote": 1.0,
+                "upper_asymptote_sd": 0.0,
+            },
+            index=self.metadata.index,
+        )
+        return table.join(self.metadata)
+
+    @cached_property
+    def curve_parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Point values (a, b, c) for the item response function: at the posterior median."""
+        return np.exp(self.loc[:, 0]), self.loc[:, 1], expit(self.loc[:, 2])
+
+    def probability(self, theta: Any) -> np.ndarray:
+        """Probability of a right response at each ability, (n_theta, n_items), at the posterior median."""
+        from irtbench.irt.curves import probability
+
+        return probability(theta, *self.curve_parameters)
+
+    def draws(self, n: int = 500, seed: int = 0) -> dict[str, np.ndarray]:
+        """Draw item parameters from the posterior, on the natural scale.
+
+        Args:
+            n: number of draws.
+            seed: seed of the generator.
+
+        Returns:
+            ``discrimination``, ``difficulty``, ``guessing``: arrays (n, n_items).
+        """
+        rng = np.random.default_rng(seed)
+        root = _square_root(self.cov)
+        z = rng.standard_normal((n, self.n_items, 3))
+        loc = np.where(np.isfinite(self.loc), self.loc, 0.0)
+        x = loc + np.einsum("ijk,nik->nij", root, z)
+        guessing = np.where(np.isfinite(self.loc[:, 2]), expit(x[..., 2]), expit(self.loc[:, 2]))
+        return {"discrimination": np.exp(x[..., 0]), "difficulty": x[..., 1], "guessing": guessing}
+
+    def take(self, items: Sequence[str]) -> ItemBank:
+        """Return the bank with these items, in this order.
+
+        Raises:
+            InputError: an item is not in the bank.
+        """
+        index = self.metadata.index.get_indexer(pd.Index(list(items), dtype=object))
+        if (index < 0).any():
+            unknown = [i for i, k in zip(items, index, strict=True) if k < 0]
+            raise InputError(
+                f"item {unknown[0]!r} is not in the bank ({len(unknown)} of {len(index)} items are unknown to it)"
+            )
+        return ItemBank(self.metadata.iloc[index], self.loc[index], self.cov[index], self.info)
+
+    def refuse_foreign(self, responses: ResponseMatrix) -> None:
+        """Check that the responses measure what the bank was calibrated on.
+
+        Raises:
+            InputError: another metric, or items that the bank does not have.
+        """
+        metric = self.info.get("metric")
+        if metric is not None and responses.metric.name != metric:
+            raise InputError(
+                f"the bank was calibrated on metric {metric!r}, the responses are {responses.metric.name!r};"
+                " score the models with the bank's metric"
+            )
+        unknown = responses.items.index.difference(self.metadata.index)
+        if len(unknown):
+            raise InputError(
+                f"item {unknown[0]!r} is not in the bank ({len(unknown)} of {responses.n_items} items are"
+                " unknown to it); keep only the bank's items or calibrate again"
+            )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the items, their posterior and the metric."""
+        return fingerprint(
+            "\n".join(self.item_ids),
+            self.loc.tobytes(),
+            self.cov.tobytes(),
+            f"{self.irt} {self.info.get('metric')}",
+        )
+
+    def __repr__(self) -> str:
+        on = self.info.get("calibrated_on", {})
+        return f"ItemBank: {self.n_items} items, {self.irt.upper()}, calibrated on {on.get('n_models', '?')} models"
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder: ``bank.json``, ``items.parquet`` (summary, metadata and exact posterior)."""
+        with atomic_folder(path) as folder:
+            self._write(folder)
+
+    def _write(self, folder: Path) -> None:
+        table = self.items.drop(columns=[c for c in self.items if c in self.metadata])
+        table = table.assign(**dict(zip(_LOC, self.loc.T, strict=True)))
+        cov = {n: self.cov[:, j, k] for n, (j, k) in zip(_COV_NAMES, _COV, strict=True)}
+        table.assign(**cov).join(self.metadata, rsuffix="_metadata").to_parquet(folder / "items.parquet")
+        content = {"kind": "ItemBank", "schema": SCHEMA, "fingerprint": self.fingerprint, **self.info}
+        write_json(folder / "bank.json", content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ItemBank:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: not a bank, or damaged.
+        """
+        folder = Path(path)
+        content = read_manifest(folder, "bank.json")
+        try:
+            table = pd.read_parquet(folder / "items.parquet")
+            loc = table[_LOC].to_numpy(dtype=float, copy=True)
+            cov = np.zeros((len(table), 3, 3))
+            for name, (j, k) in zip(_COV_NAMES, _COV, strict=True):
+                cov[:, j, k] = cov[:, k, j] = table[name]
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{folder / 'items.parquet'}: cannot be read ({error})") from None
+        info = {k: v for k, v in content.items() if k not in ("kind", "schema", "fingerprint")}
+        last = table.columns.get_loc(_COV_NAMES[-1]) + 1
+        metadata = table.iloc[:, last:].rename(columns=lambda c: c.removesuffix("_metadata"))
+        metadata.index = pd.Index(metadata.index.astype(str), name="item", dtype=object)
+        bank = cls(metadata, loc, cov, info)
+        if bank.fingerprint != content.get("fingerprint"):
+            raise InputError(f"{folder}: items.parquet does not match bank.json; the bank was damaged or edited")
+        return bank
+
+
+def _square_root(cov: np.ndarray) -> np.ndarray:
+    """Symmetric square roots of positive semi-definite matrices (n, 3, 3)."""
+    value, vector = np.linalg.eigh(cov)
+    return np.asarray(np.einsum("nij,nj,nkj->nik", vector, np.sqrt(np.maximum(value, 0)), vector))
