@@ -19,6 +19,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "fingerprint",
+    "is_ours",
     "read_json",
     "read_manifest",
     "refuse_overwrite",
@@ -97,7 +98,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_file():
         raise InputError(f"{path}: is a file; a folder is written here, so choose another name")
-    if path.is_dir() and any(path.iterdir()) and not _is_ours(path):
+    if path.is_dir() and any(path.iterdir()) and not is_ours(path):
         raise InputError(f"{path}: holds files that irtbench did not write; choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -158,8 +159,15 @@ def read_manifest(folder: str | Path, name: str) -> dict[str, Any]:
     return content
 
 
-def _is_ours(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _MANIFESTS)
+def is_ours(folder: str | Path) -> bool:
+    """Whether irtbench wrote this folder: it has a manifest, or the configuration of a command."""
+    folder = Path(folder)
+    if any((folder / name).is_file() for name in _MANIFESTS):
+        return True
+    try:
+        return read_json(folder / "config.json").get("program") == "irtbench"
+    except (InputError, OSError):
+        return False
 
 
 def _umask() -> int:

@@ -1,0 +1,1 @@
+"""The commands, thin: parse, call one function, print. Heavy imports happen inside each command."""

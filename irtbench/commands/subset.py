@@ -1,0 +1,114 @@
+"""Commands ``subset`` (choose items) and ``estimate`` (full scores from their responses)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from irtbench.commands.options import (
+    Average,
+    Force,
+    Irt,
+    Json,
+    Level,
+    OptionalOut,
+    OutFolder,
+    Quiet,
+    Responses,
+    Seed,
+)
+from irtbench.commands.session import Session, about, records
+from irtbench.errors import InputError
+
+if TYPE_CHECKING:
+    from irtbench.irt import ItemBank
+
+__all__ = ["estimate", "subset"]
+
+
+def subset(
+    context: typer.Context,
+    responses: Responses,
+    out: OutFolder,
+    size: Annotated[int, typer.Option("--size", min=1, help="Number of items to choose.")] = 100,
+    method: Annotated[str, typer.Option("--method", help="How to choose them.")] = "default",
+    bank: Annotated[
+        Path | None,
+        typer.Option("--bank", help="Fit or item bank to use; else one is fitted.", show_default=False),
+    ] = None,
+    irt: Irt = "2pl",
+    average: Average = "micro",
+    seed: Seed = 0,
+    force: Force = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Choose a small subset of the items, with what turns its responses into full scores."""
+    import irtbench as ib
+
+    session = Session.of(context)
+    session.free_folder(out)
+    item_bank = None if bank is None else load_bank(bank)
+    matrix = session.read(responses)
+    with about(responses):
+        chosen = ib.select(
+            matrix, size=size, method=method, bank=item_bank, irt=irt, average=average, seed=seed
+        )
+    inputs = {str(responses): matrix.fingerprint}
+    if item_bank is not None:
+        inputs[str(bank)] = item_bank.fingerprint
+    with session.write_folder(out, inputs) as folder:
+        chosen.save(folder)
+    session.say(f"wrote {out}: {chosen!r}")
+    session.result({"out": str(out), "size": len(chosen.items), "items": list(chosen.items)})
+
+
+def estimate(
+    context: typer.Context,
+    subset: Annotated[Path, typer.Argument(metavar="SUBSET", help="Folder of a subset.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Responses to its items.", show_default=False)],
+    out: OptionalOut = None,
+    method: Annotated[str, typer.Option("--method", help="The estimator.")] = "default",
+    level: Level = 0.9,
+    force: Force = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Estimate full scores of new models from their responses to a subset."""
+    import irtbench as ib
+    from irtbench.subsets import Subset
+
+    session = Session.of(context)
+    if out is not None:
+        session.free_file(out)
+    with about(subset):
+        chosen = Subset.load(subset)
+    matrix = session.read(new)
+    with about(new):
+        scores = ib.estimate(chosen, matrix, method=method, level=level)
+    if out is not None:
+        with session.write_file(out, {str(subset): chosen.fingerprint, str(new): matrix.fingerprint}) as temporary:
+            scores.to_csv(temporary)
+        session.say(f"wrote {out}: {len(scores)} models")
+    elif not json_:
+        typer.echo(scores.to_csv(), nl=False)
+    session.result({"level": level, "scores": records(scores)})
+
+
+def load_bank(path: Path) -> ItemBank:
+    """Load the item bank of a fit folder or of a bank folder.
+
+    Raises:
+        InputError: neither of them.
+    """
+    import irtbench as ib
+
+    with about(path):
+        found = ib.load(path) if path.is_dir() else None
+    if isinstance(found, ib.IRTFit):
+        return found.bank
+    if isinstance(found, ib.ItemBank):
+        return found
+    raise InputError(f"{path}: not an item bank (no fit.json or bank.json in it)")
