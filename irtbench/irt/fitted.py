@@ -1,0 +1,135 @@
+"""IRTFit: what a fit returns, how it shows itself, saves and loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from irtbench.errors import InputError
+from irtbench.files import SCHEMA, atomic_folder, fingerprint, read_manifest, write_json
+from irtbench.irt.bank import ItemBank
+from irtbench.responses.matrix import ResponseMatrix
+
+__all__ = ["IRTFit", "abilities_table", "elbo_table"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IRTFit:
+    """A fitted IRT model.
+
+    Attributes:
+        bank: the calibrated items.
+        abilities: DataFrame by model: ``mean``, ``sd``, ``n_responses``; mean 0, mean square 1.
+        elbo: DataFrame ``step``, ``elbo`` (nats; for ``laplace`` the penalised log-likelihood a pass).
+        converged: whether the method's criterion was met.
+        message: the same in words.
+        seconds: wall time of the fit.
+    """
+
+    bank: ItemBank
+    abilities: pd.DataFrame
+    elbo: pd.DataFrame
+    converged: bool
+    message: str
+    seconds: float
+
+    def probability(self) -> np.ndarray:
+        r"""Posterior probability of a right response, (n_models, n_items).
+
+        .. math:: E[P] ≈ \bar c + (1 - \bar c)\, σ(\bar z / \sqrt{1 + π \operatorname{Var}(z)/8})
+
+        with z = a(θ - b) and its variance by the delta method over abilities and items.
+
+        References:
+            MacKay (1992), The evidence framework applied to classification networks,
+            https://doi.org/10.1162/neco.1992.4.5.720
+        """
+        theta, var_theta = self.abilities["mean"].to_numpy()[:, None], self.abilities["sd"].to_numpy()[:, None] ** 2
+        a, b, _ = self.bank.curve_parameters
+        cov = self.bank.cov
+        z = a * (theta - b)
+        variance = a**2 * (var_theta + cov[:, 1, 1]) + z**2 * cov[:, 0, 0] - 2 * a * z * cov[:, 0, 1]
+        c = self.bank.items["guessing"].to_numpy()
+        return np.asarray(c + (1 - c) * expit(z / np.sqrt(1 + np.pi * np.maximum(variance, 0) / 8)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the bank and the abilities."""
+        return fingerprint(self.bank.fingerprint, "\n".join(self.abilities.index), self.abilities.to_numpy().tobytes())
+
+    def __repr__(self) -> str:
+        return (
+            f"IRTFit: {self.bank.irt.upper()}, {len(self.abilities)} models × {self.bank.n_items} items,"
+            f" {self.message} ({self.seconds:.1f} s)"
+        )
+
+    def to_arviz(self, draws: int = 500, seed: int = 0) -> Any:
+        """Posterior draws as an ArviZ object, with model and item ids as coordinates.
+
+        Args:
+            draws: number of draws (one chain).
+            seed: seed of the draws.
+
+        Returns:
+            ``InferenceData`` with ArviZ 0.x, ``xarray.DataTree`` with ArviZ 1.x.
+        """
+        from irtbench.irt.exchange import to_arviz
+
+        return to_arviz(self, draws, seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder: ``fit.json``, ``bank.json``, ``items.parquet``, ``abilities.parquet``, ``elbo.parquet``.
+
+        The folder is also a bank: ``ItemBank.load`` reads it.
+        """
+        with atomic_folder(path) as folder:
+            self.bank._write(folder)
+            self.abilities.to_parquet(folder / "abilities.parquet")
+            self.elbo.to_parquet(folder / "elbo.parquet", index=False)
+            content = {
+                "kind": "IRTFit",
+                "schema": SCHEMA,
+                "fingerprint": self.fingerprint,
+                "converged": self.converged,
+                "message": self.message,
+                "seconds": round(self.seconds, 3),
+            }
+            write_json(folder / "fit.json", content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> IRTFit:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: not a fit, or damaged.
+        """
+        folder = Path(path)
+        content = read_manifest(folder, "fit.json")
+        bank = ItemBank.load(folder)
+        try:
+            abilities = pd.read_parquet(folder / "abilities.parquet")
+            elbo = pd.read_parquet(folder / "elbo.parquet")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: abilities or ELBO cannot be read ({error})") from None
+        abilities.index = pd.Index(abilities.index.astype(str), name="model", dtype=object)
+        found = cls(bank, abilities, elbo, content["converged"], content["message"], content["seconds"])
+        if found.fingerprint != content.get("fingerprint"):
+            raise InputError(f"{folder}: its files do not belong together; the fit was damaged or edited")
+        return found
+
+
+def abilities_table(responses: ResponseMatrix, mean: np.ndarray, sd: np.ndarray) -> pd.DataFrame:
+    """Table of abilities by model, with the number of responses behind each."""
+    seen = responses.observed.sum(axis=1)
+    return pd.DataFrame({"mean": mean, "sd": sd, "n_responses": seen}, index=responses.models.index)
+
+
+def elbo_table(elbo: np.ndarray) -> pd.DataFrame:
+    """Table of the objective by step."""
+    return pd.DataFrame({"step": np.arange(1, len(elbo) + 1), "elbo": elbo})

@@ -1,0 +1,120 @@
+"""Recipes: the priors and settings of a fit, as code defaults and as TOML in ``models/recipes``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from irtbench.errors import InputError
+
+__all__ = ["RECIPES", "Population", "Priors", "Recipe", "Steps", "read_recipe", "recipe"]
+
+
+@dataclass(frozen=True)
+class Population:
+    r"""Prior of one kind of item parameter: normal, with mean and spread learned from the items.
+
+    .. math:: x_i ∼ N(μ, σ),\quad μ ∼ N(\text{mean}, \text{mean\_sd}),\quad
+              \log σ ∼ N(\log \text{spread}, \text{spread\_sd})
+
+    A standard deviation of 0 fixes μ or σ.
+    """
+
+    mean: float
+    mean_sd: float
+    spread: float
+    spread_sd: float
+
+    def __post_init__(self) -> None:
+        if self.spread <= 0 or self.mean_sd < 0 or self.spread_sd < 0:
+            raise InputError(f"priors: spread must be positive and standard deviations not negative: {self}")
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Priors of the item parameters; abilities are N(0, 1), which fixes the scale.
+
+    The 1PL's one discrimination has the population's mean and spread as its prior.
+    """
+
+    difficulty: Population = Population(0.0, 2.0, 1.2, 1.0)
+    log_discrimination: Population = Population(0.0, 0.5, 0.4, 1.0)
+    logit_guessing: Population = Population(-1.5, 0.7, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Settings of SVI.
+
+    Attributes:
+        learning_rate: first step size of Adam, in posterior standard deviations.
+        decay: factor of the step size after each plateau of the ELBO.
+        plateaus: plateaus to reach; the last one ends the fit.
+        window: steps over which the ELBO is averaged to judge a plateau, and the parameters at the end.
+        tolerance: gain in nats between two windows below which the ELBO counts as flat.
+        max_steps: steps after which the fit gives up with a ``ConvergenceWarning``.
+    """
+
+    learning_rate: float = 0.1
+    decay: float = 0.3
+    plateaus: int = 3
+    window: int = 40
+    tolerance: float = 0.5
+    max_steps: int = 4000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a fit does: the IRT model, its priors and the settings of SVI."""
+
+    irt: str = "2pl"
+    priors: Priors = field(default_factory=Priors)
+    steps: Steps = field(default_factory=Steps)
+
+    def __post_init__(self) -> None:
+        if self.irt not in ("1pl", "2pl", "3pl"):
+            raise InputError(f"irt must be '1pl', '2pl' or '3pl', got {self.irt!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts and numbers, as in the TOML file."""
+        return asdict(self)
+
+
+RECIPES = {irt: Recipe(irt) for irt in ("1pl", "2pl", "3pl")}
+
+
+def recipe(irt: str) -> Recipe:
+    """Return the default recipe of an IRT model.
+
+    Raises:
+        InputError: unknown ``irt``.
+
+    Example:
+        >>> recipe("2pl").priors.difficulty.spread
+        1.2
+    """
+    if irt not in RECIPES:
+        raise InputError(f"irt must be one of {', '.join(RECIPES)}, got {irt!r}")
+    return RECIPES[irt]
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from TOML; what the file leaves out keeps its default.
+
+    Raises:
+        InputError: not TOML, or a name that a recipe does not have.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        priors = {k: Population(**v) for k, v in content.get("priors", {}).items()}
+        unknown = set(content) - {"irt", "priors", "steps"}
+        if unknown:
+            raise TypeError(f"unknown name {sorted(unknown)[0]!r}")
+        return Recipe(content["irt"], Priors(**priors), Steps(**content.get("steps", {})))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: not a recipe ({error}); see models/recipes/2pl.toml") from None
