@@ -216,7 +216,9 @@ class ItemBank:
         metadata.index = pd.Index(metadata.index.astype(str), name="item", dtype=object)
         bank = cls(metadata, loc, cov, info)
         if bank.fingerprint != content.get("fingerprint"):
-            raise InputError(f"{folder}: items.parquet does not match bank.json; the bank was damaged or edited")
+            raise InputError(
+                f"{folder}: items.parquet does not match bank.json; the bank was damaged or edited"
+            )
         return bank
 
 

@@ -50,7 +50,10 @@ class IRTFit:
             MacKay (1992), The evidence framework applied to classification networks,
             https://doi.org/10.1162/neco.1992.4.5.720
         """
-        theta, var_theta = self.abilities["mean"].to_numpy()[:, None], self.abilities["sd"].to_numpy()[:, None] ** 2
+        theta, var_theta = (
+            self.abilities["mean"].to_numpy()[:, None],
+            self.abilities["sd"].to_numpy()[:, None] ** 2,
+        )
         a, b, _ = self.bank.curve_parameters
         cov = self.bank.cov
         z = a * (theta - b)
@@ -61,7 +64,9 @@ class IRTFit:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the bank and the abilities."""
-        return fingerprint(self.bank.fingerprint, "\n".join(self.abilities.index), self.abilities.to_numpy().tobytes())
+        return fingerprint(
+            self.bank.fingerprint, "\n".join(self.abilities.index), self.abilities.to_numpy().tobytes()
+        )
 
     def __repr__(self) -> str:
         return (

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from irtbench.errors import ConvergenceWarning, InputError
 from irtbench.files import versions
+from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.irt.fitted import IRTFit, abilities_table, elbo_table
-from irtbench.irt.guide import Block, NormalGuide
+from irtbench.irt.guide import Block, NormalGuide, joined
 from irtbench.irt.likelihood import Counts
 from irtbench.irt.models import ITEM_SITES, irt_model
 from irtbench.irt.progress import progress_bar
-from irtbench.irt.recipes import Population, Priors, Recipe, recipe
-from irtbench.irt.start import Start, find_start
+from irtbench.irt.recipes import Population, Recipe, recipe
+from irtbench.irt.start import Start, find_start, refine_start
 from irtbench.irt.svi import Outcome, maximise_elbo, pyro_isolated
 from irtbench.responses.matrix import ResponseMatrix
 
 __all__ = ["IRTFit", "fit", "pick_device"]
 
-Posterior = dict[tuple[str, ...], tuple[Tensor, Tensor]]
-_COLUMN = {"log_discrimination": 0, "difficulty": 1, "logit_guessing": 2}
+_MAX_NODES = 256  # more would cost more than θ as a site
+_MAX_JOINED = 100  # unknowns that get one full covariance
 
 
 def fit(
@@ -87,22 +87,22 @@ def fit(
     began = time.perf_counter()
     counts = Counts.of(responses, where)
     start = find_start(chosen.irt, chosen.priors, counts)
-    posterior = _start_posterior(chosen, start)
-    if method == "laplace":
+    nodes = _nodes(start)
+    if nodes is not None:
+        start = refine_start(chosen.irt, chosen.priors, counts, start, nodes)
+    with pyro_isolated(seed, where), progress_bar("fit", progress) as report:
+        guide = NormalGuide(_blocks(chosen, start, marginal=nodes is not None))
         outcome = _laplace_outcome(start)
-    else:
-        with progress_bar("fit", progress) as report:
-            posterior, outcome = _svi(chosen, counts, posterior, start, seed, report)
+        if method == "svi":
+            model = irt_model(chosen.irt, chosen.priors, counts, nodes)
+            outcome = maximise_elbo(model, guide, chosen.steps, report)
     if not outcome.converged:
         warnings.warn(f"{chosen.irt} {method}: {outcome.message}", ConvergenceWarning, stacklevel=2)
-    posterior = _standardised(posterior)
-    theta, variance = (x[:, 0].double().cpu().numpy() for x in _first(posterior, "ability"))
-    abilities = abilities_table(responses, theta, np.sqrt(variance.reshape(len(theta))))
     config = {"method": method, "device": where.type, "recipe": chosen.to_dict()}
-    bank = _bank(responses, chosen.irt, posterior, abilities, seed, config)
-    return IRTFit(
-        bank, abilities, elbo_table(outcome.elbo), outcome.converged, outcome.message, time.perf_counter() - began
-    )
+    bank = _bank(responses, chosen.irt, guide, seed, config)
+    bank, abilities = _standardised(bank, _abilities(bank, guide, responses), responses)
+    seconds = time.perf_counter() - began
+    return IRTFit(bank, abilities, elbo_table(outcome.elbo), outcome.converged, outcome.message, seconds)
 
 
 def pick_device(device: str) -> torch.device:
@@ -118,41 +118,40 @@ def pick_device(device: str) -> torch.device:
     except RuntimeError:
         raise InputError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}") from None
     if found.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("device 'cuda' was asked for, but this machine has no CUDA device; use 'auto' or 'cpu'")
+        raise InputError(
+            "device 'cuda' was asked for, but this machine has no CUDA device; use 'auto' or 'cpu'"
+        )
     return found
 
 
-def _svi(
-    chosen: Recipe,
-    counts: Counts,
-    posterior: Posterior,
-    start: Start,
-    seed: int,
-    report: Callable[[int, float], None] | None,
-) -> tuple[Posterior, Outcome]:
-    blocks = [_block(sites, *found) for sites, found in posterior.items()]
-    blocks += _population_blocks(chosen, start)
-    with pyro_isolated(seed, counts.right.device):
-        guide = NormalGuide(blocks)
-        model = irt_model(chosen.irt, chosen.priors, counts)
-        outcome = maximise_elbo(model, guide, chosen.steps, report)
-    return guide.posterior(), outcome
+def _nodes(start: Start) -> Tensor | None:
+    """Nodes to integrate abilities over, half a posterior sd apart; None if that takes too many.
+
+    With few items θ is uncertain and must be integrated out: a factorised guide would be overconfident.
+    With many items θ is nearly known and a site of its own costs less.
+    """
+    low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
+    apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))
+    n = int(float(high.max() - low.min()) / apart) + 2
+    if n > _MAX_NODES:
+        return None
+    return torch.linspace(float(low.min()), float(high.max()), n, device=start.theta.device)
 
 
-def _start_posterior(chosen: Recipe, start: Start) -> Posterior:
-    """The Laplace posterior at the penalised maximum, by sites."""
-    posterior: Posterior = {
-        ("ability",): (start.theta[:, None], (start.theta_sd**2)[:, None, None]),
-        ITEM_SITES[chosen.irt]: (start.items, start.items_cov),
-    }
+def _blocks(chosen: Recipe, start: Start, *, marginal: bool) -> list[Block]:
+    """The guide's blocks at the Laplace posterior; all item parameters in one block if they are few."""
+    columns = {site: (slice(None), k) for k, site in enumerate(ITEM_SITES[chosen.irt])}
+    items = [Block(columns, start.items, torch.linalg.cholesky(start.items_cov))]
     if len(start.common):
         loc, sd = start.common
-        posterior["log_discrimination",] = (loc.reshape(1, 1), (sd**2).reshape(1, 1, 1))
-    return posterior
-
-
-def _block(sites: tuple[str, ...], loc: Tensor, cov: Tensor) -> Block:
-    return Block(sites, loc, torch.linalg.cholesky(cov), scalar=sites == ("log_discrimination",))
+        items.append(Block({"log_discrimination": (0, 0)}, loc.reshape(1, 1), sd.reshape(1, 1, 1)))
+    items += _population_blocks(chosen, start)
+    if marginal and sum(block.loc.numel() for block in items) <= _MAX_JOINED:
+        return [joined(items)]
+    if marginal:
+        return items
+    ability = Block({"ability": (slice(None), 0)}, start.theta[:, None], start.theta_sd[:, None, None])
+    return [ability, *items]
 
 
 def _population_blocks(chosen: Recipe, start: Start) -> list[Block]:
@@ -168,12 +167,8 @@ def _population_blocks(chosen: Recipe, start: Start) -> list[Block]:
             if learned:
                 like = start.items
                 root = like.new_tensor(min(sd, learned)).reshape(1, 1, 1)
-                blocks.append(Block((f"{site}_{name}",), like.new_tensor([[value]]), root, scalar=True))
+                blocks.append(Block({f"{site}_{name}": (0, 0)}, like.new_tensor([[value]]), root))
     return blocks
-
-
-def _first(posterior: Posterior, site: str) -> tuple[Tensor, Tensor]:
-    return next(found for sites, found in posterior.items() if sites[0] == site)
 
 
 def _laplace_outcome(start: Start) -> Outcome:
@@ -181,40 +176,42 @@ def _laplace_outcome(start: Start) -> Outcome:
     return Outcome(np.array(start.trace), start.converged, message)
 
 
-def _standardised(posterior: Posterior) -> Posterior:
-    """Move to the scale where the calibration models have mean 0 and mean square 1."""
-    theta, variance = _first(posterior, "ability")
-    mean = theta.mean()
-    scale = torch.sqrt(((theta - mean) ** 2 + variance[..., 0]).mean())
-    moved: Posterior = {}
-    for sites, (loc, cov) in posterior.items():
-        shift, factor = torch.zeros_like(loc[0]), torch.ones_like(loc[0])
-        add = torch.zeros_like(loc[0])
-        for k, site in enumerate(sites):
-            if site in ("ability", "difficulty"):
-                shift[k], factor[k] = mean, 1 / scale
-            elif site == "log_discrimination":
-                add[k] = scale.log()
-        moved[sites] = ((loc - shift) * factor + add, cov * factor[:, None] * factor[None, :])
-    return moved
+def _abilities(
+    bank: ItemBank, guide: NormalGuide, responses: ResponseMatrix
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means and sds of the abilities: the guide's own, or by quadrature if θ was integrated out."""
+    if any("ability" in block.sites for block in guide.blocks):
+        mean, variance = guide.moments(["ability"])
+        return mean[:, 0].double().cpu().numpy(), variance[:, 0, 0].double().sqrt().cpu().numpy()
+    posterior = ability_posterior(bank, responses)
+    return posterior.mean, posterior.sd
+
+
+def _standardised(
+    bank: ItemBank, ability: tuple[np.ndarray, np.ndarray], responses: ResponseMatrix
+) -> tuple[ItemBank, pd.DataFrame]:
+    """Move to the scale where the calibration models have mean 0 and mean square 1: P does not change."""
+    mean, sd = ability
+    shift = mean.mean()
+    scale = np.sqrt(((mean - shift) ** 2 + sd**2).mean())
+    factor = np.array([1.0, 1 / scale, 1.0])
+    loc = bank.loc * factor + np.array([np.log(scale), -shift / scale, 0.0])
+    theta = (mean - shift) / scale
+    info = {**bank.info, "ability": {k: float(getattr(theta, k)()) for k in ("mean", "std", "min", "max")}}
+    moved = ItemBank(bank.metadata, loc, bank.cov * factor[:, None] * factor, info)
+    return moved, abilities_table(responses, theta, sd / scale)
 
 
 def _bank(
-    responses: ResponseMatrix,
-    irt: str,
-    posterior: Posterior,
-    abilities: Any,
-    seed: int,
-    config: dict[str, Any],
+    responses: ResponseMatrix, irt: str, guide: NormalGuide, seed: int, config: dict[str, Any]
 ) -> ItemBank:
     n_models, n_items = responses.shape
     loc, cov = np.zeros((n_items, 3)), np.zeros((n_items, 3, 3))
-    loc[:, _COLUMN["logit_guessing"]] = -np.inf
-    for sites, (found, spread) in posterior.items():
-        columns = [_COLUMN[s] for s in sites if s in _COLUMN]
-        if len(columns) == len(sites):
-            loc[:, columns] = found.double().cpu().numpy()
-            cov[np.ix_(range(n_items), columns, columns)] = spread.double().cpu().numpy()
+    loc[:, 2] = -np.inf
+    sites = list(dict.fromkeys(["log_discrimination", *ITEM_SITES[irt]]))  # the bank's order: a, b, c
+    found, spread = guide.moments(sites)
+    k = len(sites)
+    loc[:, :k], cov[:, :k, :k] = found.double().cpu().numpy(), spread.double().cpu().numpy()
     info = {
         "irt": irt,
         "metric": responses.metric.name,
@@ -225,7 +222,6 @@ def _bank(
             "n_responses": int(responses.observed.sum()),
             "fingerprint": responses.fingerprint,
         },
-        "ability": {k: float(getattr(abilities["mean"], k)()) for k in ("mean", "std", "min", "max")},
         "seed": seed,
         "config": config,
         "versions": versions(),

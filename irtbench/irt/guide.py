@@ -1,33 +1,51 @@
-"""The guide: normal blocks that keep the correlation of a, b, c within an item, and stick the landing."""
+"""The guide: normal blocks that keep the correlations that matter, and stick the landing."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Block", "NormalGuide"]
+__all__ = ["Block", "NormalGuide", "joined"]
+
+Index = tuple[Any, Any]  # (rows, columns) of a site in its block: (slice, k), (0, slice) or (0, k)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A set of sites whose rows are independent, correlated within a row.
+    """Unknowns whose rows are independent of each other and correlated within.
 
     Attributes:
-        sites: site names, one a column.
+        sites: where each site lies in the (n, K) array.
         loc: (n, K) start of the means.
         root: (n, K, K) lower Cholesky factors of the start of the covariances.
-        scalar: whether the sites are scalars (then n = 1) rather than vectors of length n.
     """
 
-    sites: tuple[str, ...]
+    sites: Mapping[str, Index]
     loc: Tensor
     root: Tensor
-    scalar: bool = False
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """Join blocks into one row with all their correlations: for few unknowns."""
+    sites: dict[str, Index] = {}
+    loc, roots, start = [], [], 0
+    for block in blocks:
+        n, k = block.loc.shape
+        order = torch.arange(n * k).reshape(n, k)
+        for site, index in block.sites.items():
+            at = order[index]
+            sites[site] = (0, start + at if at.dim() else start + int(at))
+        loc.append(block.loc.flatten())
+        roots.append(torch.block_diag(*block.root))
+        start += n * k
+    return Block(sites, torch.cat(loc)[None], torch.block_diag(*roots)[None])
 
 
 class NormalGuide(nn.Module):
@@ -60,33 +78,34 @@ class NormalGuide(nn.Module):
         """Sample every site (what Pyro calls)."""
         for k, block in enumerate(self.blocks):
             noise = torch.randn_like(block.loc)
-            if block.loc.shape[1] == 1:
-                scale = self.log_diagonal[k].exp()
-                w = self.delta[k] + scale * noise
-                white = (w - self.delta[k].detach()) / scale.detach()
-                x = block.loc + block.root[..., 0] * w
-            else:
-                factor = self.factor(k)
-                w = self.delta[k] + (factor @ noise[..., None])[..., 0]
-                white = torch.linalg.solve_triangular(
-                    factor.detach(), (w - self.delta[k].detach())[..., None], upper=False
-                )[..., 0]
-                x = block.loc + (block.root @ w[..., None])[..., 0]
+            factor = self.factor(k)
+            w = self.delta[k] + (factor @ noise[..., None])[..., 0]
+            away = (w - self.delta[k].detach())[..., None]
+            white = torch.linalg.solve_triangular(factor.detach(), away, upper=False)
+            x = block.loc + (block.root @ w[..., None])[..., 0]
             log_density = -0.5 * (white**2).sum() - self.log_diagonal[k].detach().sum() - self.constant[k]
-            for column, site in enumerate(block.sites):
-                value = x[0, column] if block.scalar else x[:, column]
-                share = log_density if column == 0 else torch.zeros_like(log_density)
-                pyro.sample(site, dist.Delta(value, log_density=share, event_dim=value.dim()))
+            for number, (site, index) in enumerate(block.sites.items()):
+                share = torch.zeros_like(log_density) if number else log_density
+                pyro.sample(site, dist.Delta(x[index], log_density=share, event_dim=x[index].dim()))
 
-    def posterior(self) -> dict[tuple[str, ...], tuple[Tensor, Tensor]]:
-        """Means (n, K) and covariances (n, K, K) of each block, by its sites."""
-        found = {}
-        with torch.no_grad():
-            for k, block in enumerate(self.blocks):
-                root = block.root @ self.factor(k)
-                loc = block.loc + (block.root @ self.delta[k][..., None])[..., 0]
-                found[block.sites] = (loc, root @ root.mT)
-        return found
+    def moments(self, sites: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Means (n, S) and covariances (n, S, S) of S sites; a scalar site is repeated n times."""
+        found = [self._site(site) for site in sites]
+        n = max(mean.numel() for _, _, mean in found)
+        loc = torch.stack([mean.expand(n) for _, _, mean in found], dim=1)
+        cov = loc.new_zeros(n, len(sites), len(sites))
+        for p, (k, (rows, left), _) in enumerate(found):
+            root = self.blocks[k].root @ self.factor(k).detach()
+            for q, (other, (_, right), _) in enumerate(found):
+                if other == k:
+                    cov[:, p, q] = (root[rows, left] * root[rows, right]).sum(-1)
+        return loc, cov
+
+    def _site(self, site: str) -> tuple[int, Index, Tensor]:
+        k = next(k for k, block in enumerate(self.blocks) if site in block.sites)
+        block = self.blocks[k]
+        mean = block.loc + (block.root @ self.delta[k].detach()[..., None])[..., 0]
+        return k, block.sites[site], mean[block.sites[site]]
 
 
 def _diagonal(root: Tensor) -> Tensor:

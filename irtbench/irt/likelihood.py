@@ -20,7 +20,14 @@ from torch import Tensor
 
 from irtbench.responses.matrix import ResponseMatrix
 
-__all__ = ["Counts", "ItemParameters", "log_likelihood", "score"]
+__all__ = [
+    "Counts",
+    "ItemParameters",
+    "log_likelihood",
+    "marginal_log_likelihood",
+    "node_log_posterior",
+    "score",
+]
 
 _CELLS = {"cpu": 2**18, "cuda": 2**26}  # cells worked on at a time: what stays in cache
 
@@ -86,7 +93,9 @@ class _LogLikelihood(torch.autograd.Function):
     """Sum of log L; the gradient is gathered in the forward pass, so no cell is kept."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, log_a: Tensor, b: Tensor, logit_c: Tensor | None, counts: Counts) -> Tensor:
+    def forward(
+        ctx: Any, theta: Tensor, log_a: Tensor, b: Tensor, logit_c: Tensor | None, counts: Counts
+    ) -> Tensor:
         items = ItemParameters(log_a, b, logit_c)
         a = log_a.exp()
         by_theta, by_log_a, by_b = torch.zeros_like(theta), torch.empty_like(a), torch.empty_like(a)
@@ -123,3 +132,35 @@ def log_likelihood(theta: Tensor, items: ItemParameters, counts: Counts) -> Tens
     n_items = counts.right.shape[1]
     log_a = items.log_a.expand(n_items)  # the 1PL has one for all
     return torch.Tensor(_LogLikelihood.apply(theta, log_a, items.b, items.logit_c, counts))
+
+
+def node_log_posterior(nodes: Tensor, items: ItemParameters, counts: Counts) -> Tensor:
+    """Unnormalised log posterior of each model's ability at each node, (n_models, n_nodes).
+
+    Args:
+        nodes: equally spaced abilities (n_nodes,), closer than any model's posterior sd.
+        items: unconstrained item parameters.
+        counts: the responses.
+    """
+    z = (nodes[:, None] - items.b) * items.log_a.exp()
+    if items.logit_c is None:
+        # log L = k z + n log(1 - σ(z))
+        joint = counts.right @ z.T + counts.trials @ torch.nn.functional.logsigmoid(-z).T
+    else:
+        c = torch.sigmoid(items.logit_c)
+        wrong = torch.log1p(-c) + torch.nn.functional.logsigmoid(-z)
+        right = torch.log(c + (1 - c) * torch.sigmoid(z))
+        joint = counts.right @ (right - wrong).T + counts.trials @ wrong.T
+    return joint + torch.log_softmax(-(nodes**2) / 2, dim=0)
+
+
+def marginal_log_likelihood(nodes: Tensor, items: ItemParameters, counts: Counts) -> Tensor:
+    r"""Log-likelihood with every θ ~ N(0, 1) integrated out by the trapezoid rule, a scalar.
+
+    .. math:: \sum_m \log \sum_t w_t \prod_i P_i(t)^{k_{mi}} (1 - P_i(t))^{n_{mi} - k_{mi}}
+
+    References:
+        Bock & Aitkin (1981), Marginal maximum likelihood estimation of item parameters,
+        https://doi.org/10.1007/BF02293801
+    """
+    return torch.logsumexp(node_log_posterior(nodes, items, counts), dim=1).double().sum()

@@ -10,7 +10,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from irtbench.irt.likelihood import Counts, ItemParameters, log_likelihood
+from irtbench.irt.likelihood import Counts, ItemParameters, log_likelihood, marginal_log_likelihood
 from irtbench.irt.recipes import Population, Priors
 
 __all__ = ["ITEM_SITES", "irt_model"]
@@ -23,23 +23,29 @@ ITEM_SITES = {
 }
 
 
-def irt_model(irt: str, priors: Priors, counts: Counts) -> Callable[[], None]:
+def irt_model(irt: str, priors: Priors, counts: Counts, nodes: Tensor | None = None) -> Callable[[], None]:
     """Return the Pyro model: θ ~ N(0, 1), items from their populations, responses by the likelihood.
 
     Args:
         irt: ``1pl``, ``2pl`` or ``3pl``.
         priors: populations of the item parameters.
         counts: the responses.
+        nodes: abilities to integrate θ over; None keeps θ as a site, ``ability``. The posterior of the
+            items is the same.
     """
     n_models, n_items = counts.right.shape
     like = counts.right
 
-    def model() -> None:
+    def joint() -> None:
         theta = pyro.sample("ability", _normal(like, 0.0, 1.0).expand([n_models]).to_event(1))
         items = _ITEMS[irt](priors, n_items, like)
         pyro.factor("responses", log_likelihood(theta, items, counts))
 
-    return model
+    def marginal() -> None:
+        items = _ITEMS[irt](priors, n_items, like)
+        pyro.factor("responses", marginal_log_likelihood(nodes, items, counts))
+
+    return joint if nodes is None else marginal
 
 
 def _one_pl(priors: Priors, n: int, like: Tensor) -> ItemParameters:
@@ -74,7 +80,9 @@ def _population(name: str, prior: Population, n: int, like: Tensor) -> Tensor:
     if prior.mean_sd:
         mean = pyro.sample(f"{name}_mean", _normal(like, prior.mean, prior.mean_sd))
     if prior.spread_sd:
-        log_spread = pyro.sample(f"{name}_log_spread", dist.Normal(log_spread, like.new_tensor(prior.spread_sd)))
+        log_spread = pyro.sample(
+            f"{name}_log_spread", dist.Normal(log_spread, like.new_tensor(prior.spread_sd))
+        )
     return torch.Tensor(pyro.sample(name, dist.Normal(mean, log_spread.exp()).expand([n]).to_event(1)))
 
 

@@ -37,7 +37,11 @@ class Simulation:
         """The truth as an item bank without uncertainty."""
         with np.errstate(divide="ignore"):
             loc = np.column_stack(
-                [np.log(self.items["discrimination"]), self.items["difficulty"], logit(self.items["guessing"])]
+                [
+                    np.log(self.items["discrimination"]),
+                    self.items["difficulty"],
+                    logit(self.items["guessing"]),
+                ]
             )
         n_models, n_items = self.responses.shape
         theta = self.abilities["ability"]
@@ -113,9 +117,7 @@ def simulate(
     responses = ResponseMatrix.of(values, models, items, trials=trials)
     abilities = pd.DataFrame({"ability": theta}, index=responses.models.index)
     abilities[names] = per_benchmark
-    truth = pd.DataFrame(
-        {"discrimination": a, "difficulty": b, "guessing": c}, index=responses.items.index
-    )
+    truth = pd.DataFrame({"discrimination": a, "difficulty": b, "guessing": c}, index=responses.items.index)
     return Simulation(responses, abilities, truth, p)
 
 
@@ -138,7 +140,13 @@ def _simulated_models(n_models: int, rng: np.random.Generator) -> tuple[pd.DataF
 
 
 def _check_arguments(
-    n_models: int, n_items: int, irt: str, n_benchmarks: int, samples: int, missing: float, benchmark_sd: float
+    n_models: int,
+    n_items: int,
+    irt: str,
+    n_benchmarks: int,
+    samples: int,
+    missing: float,
+    benchmark_sd: float,
 ) -> None:
     if irt not in ("1pl", "2pl", "3pl"):
         raise InputError(f"irt must be '1pl', '2pl' or '3pl', got {irt!r}")
