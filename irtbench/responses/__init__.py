@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from irtbench._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from irtbench.responses.build import from_long
     from irtbench.responses.checks import check, describe
     from irtbench.responses.matrix import Average, Metric, ResponseMatrix, item_weights
     from irtbench.responses.reading import read
@@ -16,6 +17,7 @@ __all__ = [
     "Average",
     "item_weights",
     "read",
+    "from_long",
     "check",
     "describe",
     "Split",
@@ -25,6 +27,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "irtbench.responses.build": ("from_long",),
         "irtbench.responses.checks": ("check", "describe"),
         "irtbench.responses.matrix": ("Average", "Metric", "ResponseMatrix", "item_weights"),
         "irtbench.responses.reading": ("read",),

@@ -65,7 +65,7 @@ def from_long(
 
 
 def _names(found: Sequence[str], columns: dict[str, str], source: str) -> dict[str, str]:
-    """irtbench's name → the table's name, for every column."""
+    """The table's name of each column, by the name irtbench gives it."""
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise InputError(f"{source}: column {twice[0]!r} occurs more than once; rename one")

@@ -118,7 +118,9 @@ def _identical_models(R: ResponseMatrix, _: int) -> _Found:
 
 
 def _few_models(R: ResponseMatrix, _: int) -> _Found:
-    return (R.n_models, few(R.model_ids)) if R.n_models < _FEW_MODELS else None
+    names = R.models.get("name", R.models.index)
+    distinct = list(dict.fromkeys(names))
+    return (len(distinct), few(distinct)) if len(distinct) < _FEW_MODELS else None
 
 
 def _incomplete_models(R: ResponseMatrix, _: int) -> _Found:
@@ -147,6 +149,9 @@ _LOOKS: dict[str, tuple[Callable[[ResponseMatrix, int], _Found], str]] = {
         _incomplete_models,
         "below 99 % of the items: find out why, as missing responses are seldom missing at random",
     ),
-    "continuous responses": (_continuous, "neither 0/1 nor shares of counted samples: use a continuous model"),
+    "continuous responses": (
+        _continuous,
+        "neither 0/1 nor shares of counted samples: use a continuous model",
+    ),
 }
 DOUBTS = tuple(name for name in _LOOKS if name != "continuous responses")

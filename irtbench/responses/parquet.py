@@ -86,7 +86,8 @@ def read_parquet(path: str | Path) -> ResponseMatrix:
                 raise InputError(f"{path}: was not written by irtbench; read it as a long table")
             if not entries.get("schema", "").isdigit() or int(entries["schema"]) > SCHEMA:
                 raise InputError(
-                    f"{path}: has schema {entries.get('schema')!r}, this irtbench reads up to {SCHEMA}; update it"
+                    f"{path}: has schema {entries.get('schema')!r}, this irtbench reads up to {SCHEMA};"
+                    " update irtbench"
                 )
             R = _matrix(file, entries)
     except FileNotFoundError:
@@ -95,8 +96,8 @@ def read_parquet(path: str | Path) -> ResponseMatrix:
         raise InputError(f"{path}: cannot be read ({_short(error)}); is the file damaged?") from None
     if R.fingerprint != entries["fingerprint"]:
         raise InputError(
-            f"{path}: the content does not match its fingerprint: the file was damaged or edited after irtbench"
-            " wrote it; write it anew, or keep only its columns (without the metadata) to read it as a long table"
+            f"{path}: the content does not match its fingerprint: the file was damaged or edited"
+            " afterwards; write it anew, or keep only its columns (no metadata) to read it as a long table"
         )
     return R
 
@@ -188,7 +189,8 @@ def _pack(table: pd.DataFrame, name: str) -> str:
             arrays.append(pa.Array.from_pandas(series))
         except (pa.ArrowException, TypeError):
             raise InputError(
-                f"column {label!r} of the {name} table holds values of mixed types; make them all text or numbers"
+                f"column {label!r} of the {name} table holds values of mixed types;"
+                " make them all text or all numbers"
             ) from None
         known["columns"].append(label)
         known["dtypes"].append(str(series.dtype))

@@ -62,7 +62,7 @@ def read(
     filter: str | None = None,
     columns: dict[str, str] | None = None,
 ) -> ResponseMatrix:
-    """Read responses from a file or folder.
+    r"""Read responses from a file or folder.
 
     Known formats: ``irtbench`` (what ``R.save`` wrote), ``long`` (a row a response: CSV, TSV,
     Parquet), ``wide`` (a row a model, a column an item), ``pyirt`` (JSON lines of py-irt), ``lm-eval``
@@ -82,7 +82,7 @@ def read(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "r.csv").write_text("model,q1,q2\\na,1,0\\nb,0,1\\n")
+        ...     _ = Path(folder, "r.csv").write_text("model,q1,q2\na,1,0\nb,0,1\n")
         ...     with warnings.catch_warnings():
         ...         warnings.simplefilter("ignore", DataWarning)  # only two models
         ...         R = read(Path(folder, "r.csv"))
@@ -133,7 +133,9 @@ def sniff(path: str | Path) -> str:
         return "lm-eval"
     if b'"subject_id"' in first or b'"responses"' in first:
         return "pyirt"
-    raise InputError(f"{path}: JSON of no known kind (keys {_keys(first)}); known formats: {', '.join(FORMATS)}")
+    raise InputError(
+        f"{path}: JSON of no known kind (keys {_keys(first)}); known formats: {', '.join(FORMATS)}"
+    )
 
 
 def _keys(text: bytes) -> str:

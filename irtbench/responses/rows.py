@@ -111,7 +111,8 @@ class Rows:
         return [texts[k] for k in codes]
 
     def _models(self) -> pd.DataFrame:
-        codes = np.arange(len([self.ids["model"], *self.runs.values()][-1]))
+        last = next(reversed(self.runs.values()), None)
+        codes = np.arange(len(self.ids["model"] if last is None else last))
         parts: dict[str, list[str | None]] = {}
         for name, pairs in reversed(self.runs.items()):
             left, right = pairs.sides()

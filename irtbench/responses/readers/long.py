@@ -9,7 +9,7 @@ from typing import Any
 from irtbench.errors import InputError
 from irtbench.responses.build import from_long
 from irtbench.responses.matrix import Metric, ResponseMatrix
-from irtbench.responses.readers.text import header, is_parquet
+from irtbench.responses.readers.text import header, is_gzip, is_parquet
 
 __all__ = ["read_long"]
 
@@ -62,7 +62,7 @@ def _csv_batches(path: Path) -> Iterator[Any]:
 
     names, delimiter = header(path)
     kind = pa.dictionary(pa.int32(), pa.string())
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None) as stream:
         yield from pc.open_csv(
             stream,
             read_options=pc.ReadOptions(block_size=_BYTES_PER_BATCH),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,13 @@ def read_pyirt(path: Path, *, metric: Metric | str | None = None) -> ResponseMat
     """
     items: dict[str, int] = {}
     rows: dict[str, tuple[list[int], list[float]]] = {}
-    with open_text(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            model, responses = _parsed(line, f"{path}, line {number}")
-            if model in rows:
-                raise InputError(f"{path}, line {number}: model {model!r} has a line already; keep one")
-            columns = [items.setdefault(str(item), len(items)) for item in responses]
-            where = f"{path}, line {number}"
-            rows[model] = columns, [_response(value, item, where) for item, value in responses.items()]
+    for number, line in _lines(path):
+        where = f"{path}, line {number}"
+        model, responses = _parsed(line, where)
+        if model in rows:
+            raise InputError(f"{where}: model {model!r} has a line already; keep one")
+        columns = [items.setdefault(str(item), len(items)) for item in responses]
+        rows[model] = columns, [_response(value, item, where) for item, value in responses.items()]
     if not items:
         raise InputError(f"{path}: holds no responses")
     values = np.full((len(rows), len(items)), np.nan, dtype=np.float32)
@@ -48,6 +46,14 @@ def read_pyirt(path: Path, *, metric: Metric | str | None = None) -> ResponseMat
     metric = metric if isinstance(metric, Metric) else Metric(metric or "acc")
     tables = pd.DataFrame(index=list(rows)), pd.DataFrame(index=list(items))
     return assemble(values, *tables, metric, None, str(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with open_text(path) as file:
+            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); was it cut short?") from None
 
 
 def _parsed(line: str, where: str) -> tuple[str, dict[str, Any]]:

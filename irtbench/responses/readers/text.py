@@ -9,7 +9,7 @@ from typing import IO
 
 from irtbench.errors import InputError
 
-__all__ = ["header", "is_parquet", "open_text", "start"]
+__all__ = ["header", "is_gzip", "is_parquet", "open_text", "start"]
 
 
 def start(path: Path, size: int = 1 << 16) -> bytes:
@@ -19,14 +19,18 @@ def start(path: Path, size: int = 1 << 16) -> bytes:
         InputError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(2)
-        with gzip.open(path) if raw == b"\x1f\x8b" else path.open("rb") as file:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
             return file.read(size)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read ({error}); was it cut short?") from None
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file is compressed by gzip, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def is_parquet(path: Path) -> bool:
@@ -36,7 +40,7 @@ def is_parquet(path: Path) -> bool:
 
 def open_text(path: Path) -> IO[str]:
     """Open as UTF-8 text, unpacked if it is compressed by gzip."""
-    if start(path, 2) and path.open("rb").read(2) == b"\x1f\x8b":
+    if is_gzip(path):
         return gzip.open(path, "rt", encoding="utf-8-sig")
     return path.open(encoding="utf-8-sig")
 

@@ -13,7 +13,7 @@ from irtbench.responses.assemble import assemble
 from irtbench.responses.encode import numbers, tidy
 from irtbench.responses.matrix import Metric, ResponseMatrix
 from irtbench.responses.naming import MODEL_COLUMNS, RUN_COLUMNS
-from irtbench.responses.readers.text import header, is_parquet
+from irtbench.responses.readers.text import header, is_gzip, is_parquet
 from irtbench.responses.rows import run_table
 
 __all__ = ["read_wide"]
@@ -41,14 +41,18 @@ def read_wide(path: Path, *, metric: Metric | str | None = None) -> ResponseMatr
         table = table.rename(columns={"checkpoint": "step"})
     about = {name: table.pop(name) for name in (*RUN_COLUMNS, *MODEL_COLUMNS) if name in table}
     if table.shape[1] == 0:
-        raise InputError(f"{path}: has no item columns; the first column is the model id, every other an item")
+        raise InputError(
+            f"{path}: has no item columns; the first column is the model id, every other an item"
+        )
     runs = {name: _texts(about.pop(name)) for name in RUN_COLUMNS if name in about}
     models = run_table(list(table.index), runs)
     for name, column in about.items():
         models[name] = tidy(column.astype(object).where(column.notna(), None).tolist()).array
     if not models.index.is_unique:
         twice = models.index[models.index.duplicated()][0]
-        raise InputError(f"{path}: model {twice!r} has more than one row; the first column must tell rows apart")
+        raise InputError(
+            f"{path}: model {twice!r} has more than one row; the first column must tell rows apart"
+        )
     metric = metric if isinstance(metric, Metric) else Metric(metric or "acc")
     return assemble(_values(table, path), models, pd.DataFrame(index=table.columns), metric, None, str(path))
 
@@ -58,10 +62,12 @@ def _from_csv(path: Path) -> pd.DataFrame:
     if len(names) < 2:
         raise InputError(f"{path}: has one column only; expected the model id and one column for each item")
     options: dict[str, Any] = {"sep": delimiter, "skip_blank_lines": True, "encoding": "utf-8-sig"}
-    compression = "gzip" if path.open("rb").read(2) == b"\x1f\x8b" else None
+    compression = "gzip" if is_gzip(path) else None
     text = {names[0]: str, "seed": str, "step": str, "checkpoint": str}
     try:
-        table = pd.read_csv(path, dtype=text, low_memory=False, compression=compression, index_col=False, **options)
+        table = pd.read_csv(
+            path, dtype=text, low_memory=False, compression=compression, index_col=False, **options
+        )
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read ({error}); is every line as long as the first?") from None
     return _indexed(table, path)
@@ -73,7 +79,9 @@ def _from_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); was it cut short?") from None
+        raise InputError(
+            f"{path}: cannot be read ({str(error).splitlines()[0]}); was it cut short?"
+        ) from None
     if isinstance(table.index, pd.RangeIndex):
         return _indexed(table, path)
     table.index = table.index.astype(str)
