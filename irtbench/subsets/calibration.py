@@ -1,0 +1,171 @@
+"""What the calibration models say about the estimators: gp-IRT's mixture, and the size of the errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from irtbench.errors import ConvergenceWarning
+from irtbench.irt.abilities import ability_posterior
+from irtbench.irt.bank import ItemBank
+from irtbench.responses.matrix import ResponseMatrix
+from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, Curves, estimate_scores
+
+__all__ = ["MIN_MODELS", "Calibration", "calibrate", "full_scores"]
+
+MIN_MODELS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Outcome of cross-fitting.
+
+    Attributes:
+        residuals: by calibration model, (full score − estimate) / sd of each estimator; no rows if there
+            are too few models.
+        error: mean absolute error b of the IRT model's prediction of each group's mean (n_groups,).
+        variance: mean variance v of a model's responses within each group (n_groups,).
+        abilities: smallest and largest ability of the calibration models as measured by the subset.
+    """
+
+    residuals: pd.DataFrame
+    error: np.ndarray
+    variance: np.ndarray
+    abilities: tuple[float, float] | None
+
+
+def calibrate(
+    responses: ResponseMatrix, board: Board, bank: ItemBank | None, folds: int, seed: int, device: str
+) -> Calibration:
+    """Cross-fit: estimate each fold of models with a bank calibrated on the others.
+
+    Args:
+        responses: of the calibration models to all items.
+        board: the benchmark and the chosen items (its ``error`` and ``variance`` are found here).
+        bank: all items, or None.
+        folds: number of folds of models.
+        seed: seed of the folds and halves.
+        device: where the folds' banks are fitted.
+    """
+    truth = full_scores(responses.values, board.full, board.strata)
+    variance = _group_variance(responses.values, board.groups, len(board.error))
+    enough = (~np.isnan(truth)).sum() >= MIN_MODELS
+    subset = responses.take(items=board.chosen)
+    if bank is None:
+        z = _residuals(MODEL_FREE, board, subset, truth, None) if enough else {}
+        return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, None)
+    mean = ability_posterior(bank, subset).mean
+    abilities = (float(mean.min()), float(mean.max()))
+    rng = np.random.default_rng(seed)
+    half = rng.permutation(responses.n_items) % 2 == 0
+    fitted = list(_folds(responses, bank, folds, seed, device, rng)) if enough else [(responses, bank)]
+    error = _prediction_error(fitted, board, half)
+    known = replace(board, error=error, variance=variance)
+    z = {}
+    if enough:
+        row = {model: k for k, model in enumerate(responses.model_ids)}
+        z = {method: np.full(len(truth), np.nan) for method in ESTIMATORS}
+        for part, own_bank in fitted:
+            at = [row[m] for m in part.model_ids]
+            found = _residuals(ESTIMATORS, known, part.take(items=board.chosen), truth[at], own_bank)
+            for method, values in found.items():
+                z[method][at] = values
+    return Calibration(_table(z, ESTIMATORS, responses.model_ids, truth), error, variance, abilities)
+
+
+def full_scores(values: np.ndarray, full: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Full score of each model; NaN where less than half of some stratum was observed."""
+    score, known = np.zeros(len(values)), np.ones(len(values), dtype=bool)
+    for h in range(strata.max() + 1):
+        part = values[:, strata == h]
+        seen = (~np.isnan(part)).sum(axis=1)
+        known &= seen >= part.shape[1] / 2
+        score += full[strata == h].sum() * np.nansum(part, axis=1) / np.maximum(seen, 1)
+    return np.where(known, score, np.nan)
+
+
+def _folds(
+    responses: ResponseMatrix,
+    bank: ItemBank,
+    folds: int,
+    seed: int,
+    device: str,
+    rng: np.random.Generator,
+) -> Iterator[tuple[ResponseMatrix, ItemBank]]:
+    from irtbench.irt import fit
+
+    fold = rng.permutation(responses.n_models) % min(folds, responses.n_models)
+    for k in range(fold.max() + 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the user's own fit has said so already
+            others = responses.take(models=fold != k)
+            fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
+        yield responses.take(models=fold == k), fitted.bank
+
+
+def _prediction_error(
+    fitted: list[tuple[ResponseMatrix, ItemBank]], board: Board, half: np.ndarray
+) -> np.ndarray:
+    """Mean absolute error of each group's mean on one half of the items, θ from the other half."""
+    n_groups = len(board.error)
+    total, count = np.zeros(n_groups), np.zeros(n_groups)
+    for part, bank in fitted:
+        curves = Curves.of(bank)
+        for known in (half, ~half):
+            if not known.any() or not part.observed[:, known].any():
+                continue
+            posterior = ability_posterior(bank, part.take(items=known))
+            for g in range(n_groups):
+                target = ~known & (board.groups == g)
+                weight = board.full[target] * part.observed[:, target]
+                some = weight.sum(axis=1) > 0
+                mass = np.where(some, weight.sum(axis=1), 1)
+                truth = (weight * np.nan_to_num(part.values[:, target])).sum(axis=1) / mass
+                mean_curve = curves.p[:, target] @ board.full[target] / max(board.full[target].sum(), 1e-300)
+                predicted = posterior.expect(curves.grid, mean_curve)[0]
+                total[g] += np.abs(predicted - truth)[some].sum()
+                count[g] += some.sum()
+    return np.asarray(total / np.maximum(count, 1))
+
+
+def _group_variance(values: np.ndarray, groups: np.ndarray, n_groups: int) -> np.ndarray:
+    variance = np.zeros(n_groups)
+    for g in range(n_groups):
+        part = values[:, groups == g].astype(float)
+        some = (~np.isnan(part)).any(axis=1)
+        variance[g] = np.nanvar(part[some], axis=1).mean() if some.any() else 0.25
+    return variance
+
+
+def _residuals(
+    methods: tuple[str, ...], board: Board, subset: ResponseMatrix, truth: np.ndarray, bank: ItemBank | None
+) -> dict[str, np.ndarray]:
+    curves = None if bank is None else Curves.of(bank)
+    posterior = None if bank is None else ability_posterior(bank, subset)
+    usable = subset.observed.any(axis=1)
+    found = {}
+    for method in methods:
+        z = np.full(len(truth), np.nan)
+        rows = np.flatnonzero(usable)
+        own = (
+            None
+            if posterior is None
+            else replace(posterior, theta=posterior.theta[rows], weight=posterior.weight[rows])
+        )
+        score, sd = estimate_scores(method, board, subset.values[rows], curves, own)
+        z[rows] = (truth[rows] - np.clip(score, 0, 1)) / sd
+        found[method] = z
+    return found
+
+
+def _table(
+    z: dict[str, np.ndarray], methods: tuple[str, ...], models: list[str], truth: np.ndarray
+) -> pd.DataFrame:
+    index = pd.Index(models, name="model", dtype=object)
+    if not z:
+        return pd.DataFrame(columns=list(methods), index=index[:0], dtype=float)
+    return pd.DataFrame(z, index=index)[~np.isnan(truth)]
