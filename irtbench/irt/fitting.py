@@ -28,7 +28,7 @@ from irtbench.responses.matrix import ResponseMatrix
 __all__ = ["IRTFit", "fit", "pick_device"]
 
 _MAX_NODES = 256  # more would cost more than θ as a site
-_MAX_JOINED = 100  # unknowns that get one full covariance
+_MAX_JOINED = 24  # unknowns that get one full covariance
 
 
 def fit(
@@ -125,11 +125,13 @@ def pick_device(device: str) -> torch.device:
 
 
 def _nodes(start: Start) -> Tensor | None:
-    """Nodes to integrate abilities over, half a posterior sd apart; None if that takes too many.
+    """Nodes to integrate abilities over, half a posterior sd apart; None keeps abilities as sites.
 
-    With few items θ is uncertain and must be integrated out: a factorised guide would be overconfident.
-    With many items θ is nearly known and a site of its own costs less.
+    In a classical test (more models than items) θ is uncertain and must be integrated out: a guide that
+    factorises over models and items would be overconfident. With many items θ is nearly known.
     """
+    if len(start.theta) <= len(start.items):
+        return None
     low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
     apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))
     n = int(float(high.max() - low.min()) / apart) + 2

@@ -31,6 +31,8 @@ __all__ = [
 
 _CELLS = {"cpu": 2**18, "cuda": 2**26}  # cells worked on at a time: what stays in cache
 
+_MAX_LOGIT, _MAX_LOGIT_C = 60.0, 12.0  # beyond, float32 gives log 0: reached by a stray draw alone
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -74,13 +76,13 @@ def score(
         per cell, σ(z) and P (None if c = 0) per cell.
     """
     k, n = counts.right[:, part], counts.trials[:, part]
-    z = (theta[:, None] - items.b[part]) * items.log_a[part].exp()
+    z = ((theta[:, None] - items.b[part]) * items.log_a[part].exp()).clamp(-_MAX_LOGIT, _MAX_LOGIT)
     s = torch.sigmoid(z)
     log_wrong = torch.nn.functional.logsigmoid(-z)
     if items.logit_c is None:
         value = torch.dot(k.flatten(), z.flatten()) + torch.dot(n.flatten(), log_wrong.flatten())
         return value, k - n * s, None, s, None
-    c = torch.sigmoid(items.logit_c[part])
+    c = torch.sigmoid(items.logit_c[part].clamp(max=_MAX_LOGIT_C))
     p = c + (1 - c) * s
     wrong = n - k
     log_wrong = log_wrong + torch.log1p(-c)
@@ -142,12 +144,12 @@ def node_log_posterior(nodes: Tensor, items: ItemParameters, counts: Counts) -> 
         items: unconstrained item parameters.
         counts: the responses.
     """
-    z = (nodes[:, None] - items.b) * items.log_a.exp()
+    z = ((nodes[:, None] - items.b) * items.log_a.exp()).clamp(-_MAX_LOGIT, _MAX_LOGIT)
     if items.logit_c is None:
         # log L = k z + n log(1 - σ(z))
         joint = counts.right @ z.T + counts.trials @ torch.nn.functional.logsigmoid(-z).T
     else:
-        c = torch.sigmoid(items.logit_c)
+        c = torch.sigmoid(items.logit_c.clamp(max=_MAX_LOGIT_C))
         wrong = torch.log1p(-c) + torch.nn.functional.logsigmoid(-z)
         right = torch.log(c + (1 - c) * torch.sigmoid(z))
         joint = counts.right @ (right - wrong).T + counts.trials @ wrong.T

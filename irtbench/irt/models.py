@@ -74,7 +74,7 @@ _ITEMS = {"1pl": _one_pl, "2pl": _two_pl, "3pl": _three_pl}
 
 
 def _population(name: str, prior: Population, n: int, like: Tensor) -> Tensor:
-    """n item parameters from a normal population whose mean and spread are learned."""
+    """Item parameters, n of them, from a normal population whose mean and spread are learned."""
     mean: Any = like.new_tensor(prior.mean)
     log_spread: Any = like.new_tensor(prior.spread).log()
     if prior.mean_sd:

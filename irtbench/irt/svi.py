@@ -16,6 +16,8 @@ from irtbench.irt.recipes import Steps
 
 __all__ = ["Outcome", "maximise_elbo", "pyro_isolated"]
 
+_MAX_STRAYS = 20  # draws that overflow and are left out
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -67,11 +69,18 @@ def maximise_elbo(
     parameters = list(guide.parameters())
     optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=(0.9, 0.99))
     trace: list[float] = []
-    plateaus, since = 0, 0
+    plateaus, since, strays = 0, 0, 0
     average = [torch.zeros_like(p) for p in parameters]
     while plateaus < settings.plateaus and len(trace) < settings.max_steps:
         optimiser.zero_grad()
         loss = elbo()
+        if not torch.isfinite(loss):
+            strays += 1
+            if strays > _MAX_STRAYS:
+                return Outcome(
+                    np.array(trace), False, f"the ELBO was not finite {strays} times; try another seed"
+                )
+            continue
         loss.backward()
         optimiser.step()
         trace.append(-float(loss.detach()))
@@ -79,8 +88,6 @@ def maximise_elbo(
         _accumulate(average, parameters, since, settings.window)
         if report is not None:
             report(len(trace), trace[-1])
-        if not np.isfinite(trace[-1]):
-            return Outcome(np.array(trace), False, f"the ELBO became {trace[-1]} at step {len(trace)}")
         if since >= 2 * settings.window and since % settings.window == 0 and _flat(trace, settings):
             plateaus, since = plateaus + 1, 0
             if plateaus < settings.plateaus:
