@@ -79,8 +79,8 @@ class Rows:
         columns = [np.concatenate(column) for column in zip(*self.parts, strict=True)]
         self.parts = []
         models, items = self._models(), self._items()
-        self._attach(models, items, text)
         values, trials = self._filled(columns, models.index, items.index)
+        self._attach(models, items, text)
         return assemble(values, models, items, metric, trials, self.source)
 
     def _responses(self, column: Any) -> np.ndarray:
@@ -176,10 +176,12 @@ class Rows:
         second = int(again[0])
         first = int(np.argmax(key.to_numpy() == key.iloc[second]))
         what = "the same sample" if "sample" in self.ids else "a response"
+        varying = [name for name, extra in self.extras.items() if not extra.of]
+        hint = f" (perhaps made of {', '.join(map(repr, varying))})" if varying else ""
         raise InputError(
             f"{self.source}: model {ids[0][second]!r} has {what} to item {ids[1][second]!r} twice (rows"
             f" {row[first] + 1} and {row[second] + 1}; {len(again)} such row(s)); remove one, or tell"
-            " repeated responses apart by a column 'sample'"
+            f" repeated responses apart by a column 'sample'{hint}"
         )
 
 

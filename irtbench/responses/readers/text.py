@@ -61,6 +61,10 @@ def header(path: Path) -> tuple[list[str], str]:
             names = next(csv.reader(file, delimiter=delimiter))
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); was it cut short?") from None
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} occurs more than once; rename one")
