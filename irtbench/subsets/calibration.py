@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +15,10 @@ from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, Curves, estimate_scores
 
-__all__ = ["MIN_MODELS", "Calibration", "calibrate", "full_scores"]
+__all__ = ["MIN_MODELS", "Calibration", "Fold", "calibrate", "cross_fit", "full_scores"]
 
 MIN_MODELS = 5
+Fold = tuple[ResponseMatrix, ItemBank]  # a fold of the models, and a bank calibrated on the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,13 @@ class Calibration:
 
 
 def calibrate(
-    responses: ResponseMatrix, board: Board, bank: ItemBank | None, folds: int, seed: int, device: str
+    responses: ResponseMatrix,
+    board: Board,
+    bank: ItemBank | None,
+    folds: int,
+    seed: int,
+    device: str,
+    fitted: Sequence[Fold] | None = None,
 ) -> Calibration:
     """Cross-fit: estimate each fold of models with a bank calibrated on the others.
 
@@ -50,6 +57,7 @@ def calibrate(
         folds: number of folds of models.
         seed: seed of the folds and halves.
         device: where the folds' banks are fitted.
+        fitted: what :func:`cross_fit` returned, if several subsets share it.
     """
     truth = full_scores(responses.values, board.full, board.strata)
     variance = _group_variance(responses.values, board.groups, len(board.error))
@@ -60,9 +68,9 @@ def calibrate(
         return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, None)
     mean = ability_posterior(bank, subset).mean
     abilities = (float(mean.min()), float(mean.max()))
-    rng = np.random.default_rng(seed)
-    half = rng.permutation(responses.n_items) % 2 == 0
-    fitted = list(_folds(responses, bank, folds, seed, device, rng)) if enough else [(responses, bank)]
+    half = np.random.default_rng(seed).permutation(responses.n_items) % 2 == 0
+    if fitted is None or not enough:
+        fitted = cross_fit(responses, bank, folds, seed, device) if enough else [(responses, bank)]
     error = _prediction_error(fitted, board, half)
     known = replace(board, error=error, variance=variance)
     z = {}
@@ -88,28 +96,32 @@ def full_scores(values: np.ndarray, full: np.ndarray, strata: np.ndarray) -> np.
     return np.where(known, score, np.nan)
 
 
-def _folds(
-    responses: ResponseMatrix,
-    bank: ItemBank,
-    folds: int,
-    seed: int,
-    device: str,
-    rng: np.random.Generator,
-) -> Iterator[tuple[ResponseMatrix, ItemBank]]:
+def cross_fit(
+    responses: ResponseMatrix, bank: ItemBank, folds: int = 5, seed: int = 0, device: str = "auto"
+) -> list[Fold]:
+    """Calibrate the items without each fold of the models in turn, by the instant ``laplace`` fit.
+
+    Args:
+        responses: of the calibration models to all items.
+        bank: gives the IRT model.
+        folds: number of folds of models.
+        seed: seed of the folds.
+        device: where to fit.
+    """
     from irtbench.irt import fit
 
-    fold = rng.permutation(responses.n_models) % min(folds, responses.n_models)
+    fold = np.random.default_rng(seed).permutation(responses.n_models) % min(folds, responses.n_models)
+    found = []
     for k in range(fold.max() + 1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the user's own fit has said so already
             others = responses.take(models=fold != k)
             fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
-        yield responses.take(models=fold == k), fitted.bank
+        found.append((responses.take(models=fold == k), fitted.bank))
+    return found
 
 
-def _prediction_error(
-    fitted: list[tuple[ResponseMatrix, ItemBank]], board: Board, half: np.ndarray
-) -> np.ndarray:
+def _prediction_error(fitted: Sequence[Fold], board: Board, half: np.ndarray) -> np.ndarray:
     """Mean absolute error of each group's mean on one half of the items, θ from the other half."""
     n_groups = len(board.error)
     total, count = np.zeros(n_groups), np.zeros(n_groups)

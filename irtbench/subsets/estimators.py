@@ -149,12 +149,15 @@ def estimate_scores(
     curves: Curves | None = None,
     posterior: AbilityPosterior | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Estimated full scores and the sd of their errors, were the IRT model true.
+    r"""Estimated full scores and a scale of their errors.
 
     .. math:: \text{sd}^2 = \text{Var}\big[\sum d_i P_i(θ)\big]
               + E\big[\sum_{i ∈ S} (c_i - f_i)^2 P_i Q_i + \sum_{i ∉ S} f_i^2 P_i Q_i\big]
+              + (\hat s_{\text{weighted}} - \hat s_{\text{p-irt}})^2
 
-    over the posterior of θ. Without curves, every P is the (shrunk) mean response.
+    over the posterior of θ: the sd were the IRT model true and, for the IRT estimators, the gap between
+    the design's answer and the model's, which is what shows that it is not true of a new model. Without
+    curves, every P is the (shrunk) mean response.
 
     Args:
         method: one of :data:`ESTIMATORS`.
@@ -181,5 +184,16 @@ def estimate_scores(
         own = AbilityPosterior(posterior.theta[rows], posterior.weight[rows])
         mean, spread = own.expect(curves.grid, curves.p @ d)
         noise = own.expect(curves.grid, curves.noise @ unseen)[0]
-        score[rows], sd[rows] = known + mean, np.sqrt(spread + noise)
+        gap = 0.0 if method in MODEL_FREE else _gap(board, seen, values[rows], curves, own)
+        score[rows], sd[rows] = known + mean, np.sqrt(spread + noise + gap**2)
     return score, np.maximum(sd, 1e-9)
+
+
+def _gap(
+    board: Board, seen: np.ndarray, values: np.ndarray, curves: Curves, posterior: AbilityPosterior
+) -> np.ndarray:
+    """Weighted mean minus p-IRT of each model (n_models,)."""
+    by_design, _ = coefficients("weighted", board, seen)
+    by_model, d = coefficients("p-irt", board, seen)
+    expected = posterior.expect(curves.grid, curves.p @ d)[0]
+    return np.asarray(np.nan_to_num(values) @ (by_design - by_model) - expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from irtbench.files import versions
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
 from irtbench.subsets.anchors import anchors, correctness_features, irt_features
-from irtbench.subsets.calibration import calibrate
+from irtbench.subsets.calibration import Fold, calibrate
 from irtbench.subsets.estimators import Board
 from irtbench.subsets.sampling import design_weights, simple_sample, stratified_sample
 from irtbench.subsets.subset import Subset
@@ -80,6 +80,7 @@ def select(
     folds: int = 5,
     seed: int = 0,
     device: str = "auto",
+    fitted: Sequence[Fold] | None = None,
 ) -> Subset:
     """Choose ``size`` items whose responses will estimate the full score of a new model.
 
@@ -95,6 +96,8 @@ def select(
         folds: folds of models for calibrating the intervals.
         seed: seed of the choice, of the folds and of the fit.
         device: where to fit (``auto``, ``cpu``, ``cuda`` …).
+        fitted: :func:`irtbench.subsets.calibration.cross_fit` of these responses, to share it between
+            subsets; None fits the folds here.
 
     Returns:
         A :class:`Subset`.
@@ -131,7 +134,7 @@ def select(
         chosen, weights = STRATEGIES[method](task)
     unknown = np.zeros(groups.max() + 1)
     board = Board(full, chosen, weights, groups, strata, unknown, unknown)
-    found = calibrate(responses, board, bank, folds, seed, device)
+    found = calibrate(responses, board, bank, folds, seed, device, fitted)
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
     weight = np.full(len(full), np.nan)
     weight[chosen] = weights
