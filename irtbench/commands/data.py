@@ -18,8 +18,8 @@ __all__ = ["describe", "import_", "simulate"]
 
 def import_(
     context: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files or folders to read.", show_default=False)
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="File or folder of logs, or a table.", show_default=False)
     ],
     out: OutFile,
     metric: Annotated[
@@ -29,25 +29,24 @@ def import_(
         str | None, typer.Option("--filter", help="Which filter of lm-eval logs.", show_default=False)
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", help="Format of the files; auto looks at them.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            "--format", help="irtbench, long, wide, pyirt or lm-eval; else by content.", show_default=False
+        ),
+    ] = None,
     force: Force = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read evaluation logs or tables into one response matrix."""
     session = Session.of(context)
-    session.free_file(out)
-    how = {"metric": metric, "filter": filter_, "format": format_}
-    source = paths[0] if len(paths) == 1 else paths
-    responses = session.read(source, **{k: v for k, v in how.items() if v not in (None, "auto")})
-    _write(session, responses, out, {str(p): responses.fingerprint for p in paths})
+    session.free_file(out, suffix=".parquet")
+    responses = session.read(path, metric=metric, filter=filter_, format=format_)
+    _write(session, responses, out, {str(path): responses.fingerprint})
     session.result(_summary(responses) | {"out": str(out)})
 
 
-def describe(
-    context: typer.Context, responses: Responses, json_: Json = False, quiet: Quiet = False
-) -> None:
+def describe(context: typer.Context, responses: Responses, json_: Json = False, quiet: Quiet = False) -> None:
     """Show what a response matrix holds, and what in it deserves a look."""
     import irtbench as ib
     from irtbench.responses import check
@@ -74,9 +73,12 @@ def simulate(
     irt: Irt = "2pl",
     benchmarks: Annotated[int, typer.Option("--benchmarks", min=1, help="Number of benchmarks.")] = 1,
     benchmark_sd: Annotated[
-        float, typer.Option("--benchmark-sd", min=0, help="Sd of a model's ability from benchmark to benchmark.")
+        float,
+        typer.Option("--benchmark-sd", min=0, help="Sd of a model's ability from benchmark to benchmark."),
     ] = 0.0,
-    missing: Annotated[float, typer.Option("--missing", min=0, max=0.99, help="Share of missing cells.")] = 0.0,
+    missing: Annotated[
+        float, typer.Option("--missing", min=0, max=0.99, help="Share of missing cells.")
+    ] = 0.0,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Responses in each cell.")] = 1,
     seed: Seed = 0,
     force: Force = False,
@@ -87,7 +89,7 @@ def simulate(
     import irtbench as ib
 
     session = Session.of(context)
-    session.free_file(out)
+    session.free_file(out, suffix=".parquet")
     simulation = ib.simulate(
         models,
         items,

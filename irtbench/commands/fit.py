@@ -18,7 +18,8 @@ def fit(
     out: OutFolder,
     irt: Irt = "2pl",
     method: Annotated[
-        Literal["svi", "nuts"], typer.Option("--method", help="svi is fast, nuts is the slow reference.")
+        Literal["svi", "laplace"],
+        typer.Option("--method", help="laplace: the start of svi, without the refinement."),
     ] = "svi",
     seed: Seed = 0,
     device: Device = "auto",
@@ -33,9 +34,7 @@ def fit(
     session.free_folder(out)
     matrix = session.read(responses)
     with about(responses):
-        result = ib.fit(
-            matrix, irt=irt, method=method, device=device, seed=seed, progress=session.progress
-        )
+        result = ib.fit(matrix, irt=irt, method=method, device=device, seed=seed, progress=session.progress)
     with session.write_folder(out, {str(responses): matrix.fingerprint}) as folder:
         result.save(folder)
     session.say(f"{result.message} ({result.seconds:.1f} s)")

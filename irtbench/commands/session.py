@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -80,7 +81,7 @@ class Session:
         if self.options["json_"]:
             typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
 
-    def free_file(self, out: Path) -> Path:
+    def free_file(self, out: Path, suffix: str = "") -> Path:
         """Return ``out`` if this file may be written; asked before the long work.
 
         Raises:
@@ -88,6 +89,8 @@ class Session:
         """
         if out.is_dir():
             raise InputError(f"{out}: is a folder; a file is written here, so choose another name")
+        if not out.name.endswith(suffix):
+            raise InputError(f"{out}: a Parquet file is written here, so choose a name that ends in {suffix}")
         return _writable(refuse_overwrite(out, force=self.force))
 
     def free_folder(self, out: Path) -> Path:
@@ -145,9 +148,8 @@ def about(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if str(path) in str(error):
-            raise
-        raise InputError(f"{path}: {error}") from None
+        text = re.sub(r"\b(\w+)='(\w+)'", r"--\1 \2", str(error))  # the same options, as typed here
+        raise InputError(text if str(path) in text else f"{path}: {text}") from None
 
 
 def config_beside(path: Path) -> Path:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from irtbench.commands.options import (
     Average,
+    Device,
     Force,
-    Irt,
     Json,
     Level,
     OptionalOut,
@@ -38,9 +38,12 @@ def subset(
         Path | None,
         typer.Option("--bank", help="Fit or item bank to use; else one is fitted.", show_default=False),
     ] = None,
-    irt: Irt = "2pl",
+    irt: Annotated[
+        str, typer.Option("--irt", help="1pl, 2pl or 3pl to fit without --bank, or none.")
+    ] = "2pl",
     average: Average = "micro",
     seed: Seed = 0,
+    device: Device = "auto",
     force: Force = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -54,7 +57,14 @@ def subset(
     matrix = session.read(responses)
     with about(responses):
         chosen = ib.select(
-            matrix, size=size, method=method, bank=item_bank, irt=irt, average=average, seed=seed
+            matrix,
+            size=size,
+            method=method,
+            bank=item_bank,
+            irt=None if irt == "none" else irt,
+            average=average,
+            seed=seed,
+            device=device,
         )
     inputs = {str(responses): matrix.fingerprint}
     if item_bank is not None:
@@ -72,6 +82,14 @@ def estimate(
     out: OptionalOut = None,
     method: Annotated[str, typer.Option("--method", help="The estimator.")] = "default",
     level: Level = 0.9,
+    missing: Annotated[
+        Literal["raise", "ignore"],
+        typer.Option("--missing", help="Items without a response: stop, or go on."),
+    ] = "raise",
+    extra: Annotated[
+        Literal["raise", "ignore"],
+        typer.Option("--extra", help="Items outside the subset: stop, or drop them."),
+    ] = "raise",
     force: Force = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -87,9 +105,11 @@ def estimate(
         chosen = Subset.load(subset)
     matrix = session.read(new)
     with about(new):
-        scores = ib.estimate(chosen, matrix, method=method, level=level)
+        scores = ib.estimate(chosen, matrix, method=method, level=level, missing=missing, extra=extra)
     if out is not None:
-        with session.write_file(out, {str(subset): chosen.fingerprint, str(new): matrix.fingerprint}) as temporary:
+        with session.write_file(
+            out, {str(subset): chosen.fingerprint, str(new): matrix.fingerprint}
+        ) as temporary:
             scores.to_csv(temporary)
         session.say(f"wrote {out}: {len(scores)} models")
     elif not json_:
