@@ -30,13 +30,14 @@ class Calibration:
             are too few models.
         error: mean absolute error b of the IRT model's prediction of each group's mean (n_groups,).
         variance: mean variance v of a model's responses within each group (n_groups,).
-        abilities: smallest and largest ability of the calibration models as measured by the subset.
+        span: smallest and largest ``ability`` and ``score`` (weighted mean) of the calibration models, as
+            the subset measures them; empty without a bank.
     """
 
     residuals: pd.DataFrame
     error: np.ndarray
     variance: np.ndarray
-    abilities: tuple[float, float] | None
+    span: dict[str, list[float]]
 
 
 def calibrate(
@@ -65,9 +66,8 @@ def calibrate(
     subset = responses.take(items=board.chosen)
     if bank is None:
         z = _residuals(MODEL_FREE, board, subset, truth, None) if enough else {}
-        return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, None)
-    mean = ability_posterior(bank, subset).mean
-    abilities = (float(mean.min()), float(mean.max()))
+        return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, {})
+    span = _span(board, bank, subset)
     half = np.random.default_rng(seed).permutation(responses.n_items) % 2 == 0
     if fitted is None or not enough:
         fitted = cross_fit(responses, bank, folds, seed, device) if enough else [(responses, bank)]
@@ -82,7 +82,7 @@ def calibrate(
             found = _residuals(ESTIMATORS, known, part.take(items=board.chosen), truth[at], own_bank)
             for method, values in found.items():
                 z[method][at] = values
-    return Calibration(_table(z, ESTIMATORS, responses.model_ids, truth), error, variance, abilities)
+    return Calibration(_table(z, ESTIMATORS, responses.model_ids, truth), error, variance, span)
 
 
 def full_scores(values: np.ndarray, full: np.ndarray, strata: np.ndarray) -> np.ndarray:
@@ -119,6 +119,14 @@ def cross_fit(
             fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
         found.append((responses.take(models=fold == k), fitted.bank))
     return found
+
+
+def _span(board: Board, bank: ItemBank, subset: ResponseMatrix) -> dict[str, list[float]]:
+    usable = subset.take(models=subset.observed.any(axis=1))
+    ability = ability_posterior(bank, usable).mean
+    score = estimate_scores("weighted", board, usable.values)[0]
+    ranges = {"ability": ability, "score": score}
+    return {name: [float(x.min()), float(x.max())] for name, x in ranges.items()}
 
 
 def _prediction_error(fitted: Sequence[Fold], board: Board, half: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ def estimate(
         factor = _factor(subset, method, level)
         lower, upper = score - factor * sd, score + factor * sd
     if posterior is not None and method not in MODEL_FREE:
-        _warn_outside(subset, posterior, seen.model_ids)
+        _warn_outside(subset, posterior, seen)
     table = {"score": score, "lower": np.clip(lower, 0, 1), "upper": np.clip(upper, 0, 1)}
     return pd.DataFrame(table, index=seen.models.index)
 
@@ -130,16 +130,23 @@ def _factor(subset: Subset, method: str, level: float) -> float:
     return factor
 
 
-def _warn_outside(subset: Subset, posterior: AbilityPosterior, models: list[str]) -> None:
-    low, high = subset.info["abilities"]
-    mean, sd = posterior.mean, posterior.sd
-    outside = np.flatnonzero((mean - sd > high) | (mean + sd < low))
-    if len(outside):
-        named = ", ".join(repr(models[k]) for k in outside[:5])
-        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+def _warn_outside(subset: Subset, posterior: AbilityPosterior, seen: ResponseMatrix) -> None:
+    """Warn of models beyond every calibration model by more than their sd, in ability or weighted mean.
+
+    The posterior of θ is drawn towards 0, so with few items an outlier's weighted mean shows it first.
+    """
+    score, score_sd = estimate_scores("weighted", subset.board, seen.values, subset.curves, posterior)
+    outside = np.zeros(len(score), dtype=bool)
+    measures = {"ability": (posterior.mean, posterior.sd), "score": (score, score_sd)}
+    for name, (mean, sd) in measures.items():
+        low, high = subset.info["span"][name]
+        outside |= (mean - sd > high) | (mean + sd < low)
+    models = [seen.model_ids[k] for k in np.flatnonzero(outside)]
+    if models:
+        named = ", ".join(map(repr, models[:5])) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
         warnings.warn(
-            f"{named}{more}: ability outside the range of the calibration models; IRT-based scores may be"
-            " biased, compare with method='weighted' on a stratified subset",
+            f"{named}: outside the range of the calibration models; IRT-based scores may be biased, compare"
+            " with method='weighted' on a random or stratified subset",
             ExtrapolationWarning,
             stacklevel=3,
         )

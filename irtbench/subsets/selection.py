@@ -156,7 +156,7 @@ def select(
         "folds": folds,
         "metric": responses.metric.name,
         "higher_is_better": responses.metric.higher_is_better,
-        "abilities": None if found.abilities is None else list(found.abilities),
+        "span": found.span,
         "responses": {"n_models": responses.n_models, "fingerprint": responses.fingerprint},
         "versions": versions(),
     }

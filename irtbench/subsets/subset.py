@@ -33,7 +33,7 @@ class Subset:
         residuals: table by calibration model: standardised cross-fitted error of each estimator.
         bank: calibrated items of the full benchmark, or None.
         info: ``method``, ``seed``, ``average``, ``per_benchmark``, ``metric``, ``higher_is_better``,
-            ``abilities`` (range of the calibration models), ``responses`` (n_models, fingerprint),
+            ``span`` (range of the calibration models), ``responses`` (n_models, fingerprint),
             ``versions``.
 
     Example:
