@@ -143,7 +143,7 @@ class ItemBank:
         if (index < 0).any():
             unknown = [i for i, k in zip(items, index, strict=True) if k < 0]
             raise InputError(
-                f"item {unknown[0]!r} is not in the bank ({len(unknown)} of {len(index)} items are unknown to it)"
+                f"item {unknown[0]!r} is not in the bank ({len(unknown)} of {len(index)} items are unknown)"
             )
         return ItemBank(self.metadata.iloc[index], self.loc[index], self.cov[index], self.info)
 
@@ -178,7 +178,8 @@ class ItemBank:
 
     def __repr__(self) -> str:
         on = self.info.get("calibrated_on", {})
-        return f"ItemBank: {self.n_items} items, {self.irt.upper()}, calibrated on {on.get('n_models', '?')} models"
+        models = on.get("n_models", "?")
+        return f"ItemBank: {self.n_items} items, {self.irt.upper()}, calibrated on {models} models"
 
     def save(self, path: str | Path) -> None:
         """Write a folder: ``bank.json``, ``items.parquet`` (summary, metadata and exact posterior)."""

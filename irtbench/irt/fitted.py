@@ -89,7 +89,7 @@ class IRTFit:
         return to_arviz(self, draws, seed)
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: ``fit.json``, ``bank.json``, ``items.parquet``, ``abilities.parquet``, ``elbo.parquet``.
+        """Write a folder: ``fit.json``, ``bank.json``, and ``items``, ``abilities``, ``elbo`` as Parquet.
 
         The folder is also a bank: ``ItemBank.load`` reads it.
         """

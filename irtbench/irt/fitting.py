@@ -19,10 +19,10 @@ from irtbench.irt.fitted import IRTFit, abilities_table, elbo_table
 from irtbench.irt.guide import Block, NormalGuide, joined
 from irtbench.irt.likelihood import Counts
 from irtbench.irt.models import ITEM_SITES, irt_model
-from irtbench.irt.progress import progress_bar
 from irtbench.irt.recipes import Population, Recipe, recipe
 from irtbench.irt.start import Start, find_start, refine_start
 from irtbench.irt.svi import Outcome, maximise_elbo, pyro_isolated
+from irtbench.progress import objective_bar
 from irtbench.responses.matrix import ResponseMatrix
 
 __all__ = ["IRTFit", "fit", "pick_device"]
@@ -90,7 +90,7 @@ def fit(
     nodes = _nodes(start)
     if nodes is not None:
         start = refine_start(chosen.irt, chosen.priors, counts, start, nodes)
-    with pyro_isolated(seed, where), progress_bar("fit", progress) as report:
+    with pyro_isolated(seed, where), objective_bar("fit", progress) as report:
         guide = NormalGuide(_blocks(chosen, start, marginal=nodes is not None))
         outcome = _laplace_outcome(start)
         if method == "svi":

@@ -36,16 +36,16 @@ def irt_model(irt: str, priors: Priors, counts: Counts, nodes: Tensor | None = N
     n_models, n_items = counts.right.shape
     like = counts.right
 
-    def joint() -> None:
-        theta = pyro.sample("ability", _normal(like, 0.0, 1.0).expand([n_models]).to_event(1))
+    def model() -> None:
+        if nodes is None:
+            theta = pyro.sample("ability", _normal(like, 0.0, 1.0).expand([n_models]).to_event(1))
         items = _ITEMS[irt](priors, n_items, like)
-        pyro.factor("responses", log_likelihood(theta, items, counts))
+        if nodes is None:
+            pyro.factor("responses", log_likelihood(theta, items, counts))
+        else:
+            pyro.factor("responses", marginal_log_likelihood(nodes, items, counts))
 
-    def marginal() -> None:
-        items = _ITEMS[irt](priors, n_items, like)
-        pyro.factor("responses", marginal_log_likelihood(nodes, items, counts))
-
-    return joint if nodes is None else marginal
+    return model
 
 
 def _one_pl(priors: Priors, n: int, like: Tensor) -> ItemParameters:

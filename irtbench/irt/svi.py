@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -108,7 +108,9 @@ def _flat(trace: list[float], settings: Steps) -> bool:
     return bool(last.mean() - before.mean() < max(settings.tolerance, 2 * noise))
 
 
-def _accumulate(average: list[torch.Tensor], parameters: list[torch.Tensor], since: int, window: int) -> None:
+def _accumulate(
+    average: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor], since: int, window: int
+) -> None:
     """Running mean of the parameters over the current window."""
     count = (since - 1) % window
     with torch.no_grad():

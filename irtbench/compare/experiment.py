@@ -1,0 +1,274 @@
+"""Compare subset methods: build them on some models, test them on others, many times."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from irtbench.compare.methods import Method, parse_methods
+from irtbench.errors import ConvergenceWarning, DataWarning, ExtrapolationWarning, InputError
+from irtbench.files import atomic_file, fingerprint, versions
+from irtbench.progress import counting_bar
+from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
+from irtbench.responses.splits import Split, SplitKind
+from irtbench.responses.splits import split as split_models
+
+__all__ = ["Plan", "compare"]
+
+MIN_OBSERVED = 0.99  # share of the full score that a test model must have
+FEW_MODELS = 30
+COLUMNS = ["method", "size", "seed", "split", "model", "truth", "score", "lower", "upper", "n_calibration"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every split is put through."""
+
+    sizes: tuple[int, ...]
+    methods: tuple[Method, ...]
+    n_seeds: int
+    average: Average
+    irt: str
+    level: float
+    seed: int
+    device: str
+
+
+def compare(
+    responses: ResponseMatrix,
+    sizes: Sequence[int] = (10, 30, 100),
+    methods: Iterable[str] | None = None,
+    split: SplitKind = "random",
+    n_splits: int = 24,
+    *,
+    n_seeds: int = 2,
+    average: Average = "micro",
+    irt: str = "2pl",
+    level: float = 0.9,
+    seed: int = 0,
+    device: str = "cpu",
+    n_jobs: int | None = None,
+    folder: str | Path | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Compare subsets with the full benchmark, on models that did not calibrate them.
+
+    Each split calibrates every method on one side of the models and estimates the full scores of the
+    other from the subset alone. ``random + mean``, a random subset of the same size with raw accuracy,
+    is always among the methods: what a method gains, it gains over that.
+
+    Args:
+        responses: (n_models, n_items) responses to the full benchmark.
+        sizes: numbers of items.
+        methods: ``"selection + estimator"`` names; None for all (``irtbench.compare.METHODS``).
+        split: ``random``, ``family`` (organisations kept together), ``date`` or ``weak-to-strong``.
+        n_splits: number of splits.
+        n_seeds: subsets drawn of each method and size in a split.
+        average: full score with items (``micro``) or benchmarks (``macro``) counting the same.
+        irt: IRT model of the banks.
+        level: coverage of the intervals.
+        seed: seed of splits, subsets and fits.
+        device: where to fit.
+        n_jobs: parallel processes; None for one a core.
+        folder: where finished splits are kept, so that a killed run resumes; None keeps nothing.
+        progress: show a bar on a terminal.
+
+    Returns:
+        DataFrame with columns method, size, seed, split, model, truth, score, lower, upper,
+        n_calibration, in the order of splits; see :func:`irtbench.summarize`.
+
+    Raises:
+        InputError: unknown names, sizes out of range, too few complete models.
+
+    Warns:
+        DataWarning: models too incomplete to test on, or few models.
+
+    Example:
+        >>> from irtbench.irt import simulate
+        >>> R = simulate(n_models=40, n_items=120, seed=0).responses
+        >>> found = compare(R, sizes=[10], methods=["stratified + weighted"], n_splits=2, n_jobs=1)
+        >>> found.groupby("method", sort=False).size().to_dict()
+        {'random + mean': 40, 'stratified + weighted': 40}
+    """
+    plan = Plan(
+        _checked_sizes(sizes, responses.n_items),
+        tuple(parse_methods(methods)),
+        _at_least(1, "n_seeds", n_seeds),
+        average,
+        irt,
+        _checked_level(level),
+        seed,
+        device,
+    )
+    testable = _testable(responses, average)
+    splits = [
+        _only_testable(s, testable)
+        for s in split_models(responses, split, n_splits, seed=seed, average=average)
+    ]
+    kept = None if folder is None else Path(folder)
+    digest = fingerprint(
+        responses.fingerprint, repr(plan), repr([(s.calibration, s.test) for s in splits]), str(versions())
+    )
+    done = (
+        {} if kept is None else {s.name: part for s in splits if (part := _kept(kept, s, digest)) is not None}
+    )
+    todo = [(k, s) for k, s in enumerate(splits) if s.name not in done]
+    with counting_bar("splits", len(splits), len(done), progress) as advance:
+        for name, part in _run(responses, plan, todo, n_jobs):
+            done[name] = part
+            if kept is not None:
+                with atomic_file(_file(kept, name, digest)) as temporary:
+                    part.to_parquet(temporary, index=False)
+            advance()
+    return pd.concat([done[s.name] for s in splits], ignore_index=True)
+
+
+def _run(
+    responses: ResponseMatrix, plan: Plan, todo: list[tuple[int, Split]], n_jobs: int | None
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Run splits, in processes of one thread each unless there is but one to use."""
+    jobs = min(n_jobs or os.cpu_count() or 1, len(todo))
+    if jobs <= 1:
+        for k, s in todo:
+            yield _on_one_thread(responses, plan, k, s)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        work = (delayed(_on_one_thread)(responses, plan, k, s) for k, s in todo)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+
+
+def _on_one_thread(
+    responses: ResponseMatrix, plan: Plan, number: int, split: Split
+) -> tuple[str, pd.DataFrame]:
+    """Run a split on one thread, so that the answer does not depend on the number of processes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return split.name, run_split(responses, plan, number, split)
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) -> pd.DataFrame:
+    """Build every method on the calibration models of one split and test it on the others."""
+    from irtbench.irt import fit
+    from irtbench.subsets import estimate, select
+    from irtbench.subsets.calibration import cross_fit
+
+    old, new = responses.take(models=list(split.calibration)), responses.take(models=list(split.test))
+    truth = new.scores(plan.average)
+    rows = []
+    with warnings.catch_warnings():
+        # what a user is warned of about one subset is here the subject of the experiment
+        for category in (ConvergenceWarning, DataWarning, ExtrapolationWarning):
+            warnings.simplefilter("ignore", category)
+        bank, folds = None, None
+        if any(m.needs_bank for m in plan.methods):
+            bank = fit(old, irt=plan.irt, device=plan.device, seed=plan.seed).bank
+            folds = cross_fit(old, bank, seed=plan.seed, device=plan.device)
+        for size in plan.sizes:
+            for k in range(plan.n_seeds):
+                draw = int(np.random.SeedSequence([plan.seed, number, size, k]).generate_state(1)[0])
+                subsets = {}
+                for method in plan.methods:
+                    if method.selection not in subsets:
+                        subsets[method.selection] = select(
+                            old,
+                            size,
+                            method.selection,
+                            bank=bank,
+                            irt=plan.irt if bank is not None else None,
+                            average=plan.average,
+                            seed=draw,
+                            fitted=folds,
+                        )
+                    subset = subsets[method.selection]
+                    seen = new.take(items=subset.items)
+                    table = estimate(subset, seen, method.estimator, plan.level, missing="ignore")
+                    found = table.assign(
+                        method=method.name,
+                        size=size,
+                        seed=k,
+                        split=split.name,
+                        truth=truth,
+                        n_calibration=old.n_models,
+                    )
+                    rows.append(found.reset_index(names="model")[COLUMNS])
+    return pd.concat(rows, ignore_index=True)
+
+
+def _testable(responses: ResponseMatrix, average: Average) -> set[str]:
+    """Models with nearly all responses: the truth of the others is not known."""
+    share = responses.observed @ item_weights(responses.benchmarks, average)
+    complete = responses.models.index[share >= MIN_OBSERVED]
+    if len(complete) < 4:
+        raise InputError(
+            f"only {len(complete)} of {responses.n_models} models have {100 * MIN_OBSERVED:g} % of the"
+            " responses; a comparison needs at least 4: keep the benchmarks that most models have"
+        )
+    if len(complete) < responses.n_models:
+        left_out = responses.models.index.difference(complete)
+        warnings.warn(
+            f"{len(left_out)} model(s) lack more than {100 * (1 - MIN_OBSERVED):.0f} % of the responses"
+            f" and only calibrate, e.g. {left_out[0]!r}",
+            DataWarning,
+            stacklevel=3,
+        )
+    if responses.n_models < FEW_MODELS:
+        warnings.warn(
+            f"only {responses.n_models} models: item parameters are rough and errors rest on few test models;"
+            " trust the design-based intervals ('stratified + weighted') more than the IRT-based ones",
+            DataWarning,
+            stacklevel=3,
+        )
+    return set(complete)
+
+
+def _only_testable(split: Split, testable: set[str]) -> Split:
+    test = tuple(m for m in split.test if m in testable)
+    if not test:
+        raise InputError(
+            f"split {split.name}: none of its test models has (nearly) all responses; use fewer splits"
+        )
+    return Split(split.name, split.calibration, test)
+
+
+def _checked_sizes(sizes: Sequence[int], n_items: int) -> tuple[int, ...]:
+    found = tuple(dict.fromkeys(int(s) for s in sizes))
+    if not found:
+        raise InputError("no sizes given")
+    for size in found:
+        if not 1 <= size <= n_items:
+            raise InputError(f"size {size} is out of range: the benchmark has {n_items} items")
+    return found
+
+
+def _checked_level(level: float) -> float:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level}")
+    return level
+
+
+def _at_least(least: int, name: str, value: int) -> int:
+    if value < least:
+        raise InputError(f"{name} must be at least {least}, got {value}")
+    return value
+
+
+def _file(folder: Path, name: str, digest: str) -> Path:
+    return folder / f"{name}-{digest}.parquet"
+
+
+def _kept(folder: Path, split: Split, digest: str) -> pd.DataFrame | None:
+    path = _file(folder, split.name, digest)
+    return pd.read_parquet(path) if path.is_file() else None

@@ -1,0 +1,38 @@
+"""Exchange with ArviZ: one adapter for its incompatible majors, 0.x (InferenceData) and 1.x (DataTree)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from irtbench.irt.fitted import IRTFit
+
+__all__ = ["posterior_draws", "to_arviz"]
+
+
+def posterior_draws(fit: IRTFit, draws: int = 500, seed: int = 0) -> dict[str, np.ndarray]:
+    """Draw abilities (draws, n_models) and item parameters (draws, n_items) from the posterior.
+
+    Args:
+        fit: a fitted IRT model.
+        draws: number of draws.
+        seed: seed of the draws.
+    """
+    rng = np.random.default_rng([seed, 1])
+    mean, sd = fit.abilities["mean"].to_numpy(), fit.abilities["sd"].to_numpy()
+    ability = mean + sd * rng.standard_normal((draws, len(mean)))
+    return {"ability": ability, **fit.bank.draws(draws, seed)}
+
+
+def to_arviz(fit: IRTFit, draws: int = 500, seed: int = 0) -> Any:
+    """Posterior draws as an ArviZ object (one chain); see :meth:`irtbench.irt.fitted.IRTFit.to_arviz`."""
+    import arviz
+
+    posterior = {name: x[None] for name, x in posterior_draws(fit, draws, seed).items()}
+    coords = {"model": list(fit.abilities.index), "item": fit.bank.item_ids}
+    dims = {name: ["model" if name == "ability" else "item"] for name in posterior}
+    if int(arviz.__version__.split(".")[0]) >= 1:
+        return arviz.from_dict({"posterior": posterior}, coords=coords, dims=dims)
+    return arviz.from_dict(posterior=posterior, coords=coords, dims=dims)
