@@ -140,9 +140,11 @@ def conclude(session: Session, out: Path, summary: pd.DataFrame) -> None:
     """Show the table, the verdict and where the report is."""
     from irtbench.report.wording import verdict
 
-    columns = ["size", "method", "mae", "coverage", "kendall", "mae_diff", "mae_diff_lower", "mae_diff_upper"]
-    shown = summary[columns].sort_values(["size", "mae"]).reset_index(drop=True)
-    session.show(shown, "Errors on models held out; mae_diff is the paired difference to random + mean")
+    shown = summary.sort_values(["size", "mae"])
+    difference = zip(shown["mae_diff"], shown["mae_diff_lower"], shown["mae_diff_upper"], strict=True)
+    shown = shown[["size", "method", "mae", "coverage", "kendall"]].reset_index(drop=True)
+    shown["difference to random"] = [f"{d:+.3f} ({low:+.3f} to {high:+.3f})" for d, low, high in difference]
+    session.show(shown, "Errors on models held out; differences are paired, with 95 % intervals")
     session.say(verdict(summary))
     session.say(f"wrote {out / 'report.html'}")
     session.result(

@@ -187,12 +187,13 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
 
     flat = table.reset_index() if any(table.index.names) else table
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    numeric = {c: flat[c].dtype.kind in "if" for c in flat}
     for column in flat:
-        grid.add_column(str(column), justify="right" if numeric[column] else "left", overflow="fold")
+        number = flat[column].dtype.kind in "if"
+        grid.add_column(str(column).replace("_", " "), justify="right" if number else "left", no_wrap=number)
     for row in flat.itertuples(index=False):
         grid.add_row(*(_cell(value) for value in row))
-    Console(stderr=True, soft_wrap=False, highlight=False).print(grid)
+    width = None if sys.stderr.isatty() else 160
+    Console(stderr=True, width=width, highlight=False).print(grid)
 
 
 def _cell(value: Any) -> str:

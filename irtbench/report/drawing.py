@@ -54,7 +54,6 @@ def new_axes(ax: Any = None, *, width: float = 6.4, height: float = 4.0) -> Any:
     for axis in (ax.xaxis, ax.yaxis):
         axis.label.set_color(INK)
         axis.label.set_fontsize(10)
-    ax.title.set_color(INK)
     ax.set_axisbelow(True)
     ax.grid(axis="y", color=GREY, alpha=0.35, linewidth=0.6)
     return ax

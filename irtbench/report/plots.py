@@ -81,7 +81,7 @@ def estimate_against_truth(comparison: pd.DataFrame, method: str, size: int, *, 
     ax.scatter(rows["truth"], rows["score"], s=14, color=PALETTE[0], linewidths=0, label="a model")
     ax.set_xlabel("full score (all items)")
     ax.set_ylabel(f"estimate from {size} items")
-    ax.set_title(method, fontsize=10, loc="left")
+    ax.set_title(method, fontsize=10, loc="left", color=INK)
     ax.set_aspect("equal", adjustable="datalim")
     return ax
 
@@ -92,7 +92,15 @@ def coverage(summary: pd.DataFrame, level: float, *, ax: Any = None) -> Any:
     methods = _methods(shown)
     ax = new_axes(ax, width=7.2, height=1.1 + 0.34 * max(len(methods), 1))
     ax.axvline(level, color=INK, linewidth=1.0)
-    ax.text(level, 1.01, f" nominal {level:.0%}", transform=ax.get_xaxis_transform(), fontsize=9, ha="center")
+    ax.text(
+        level,
+        1.01,
+        f" nominal {level:.0%}",
+        transform=ax.get_xaxis_transform(),
+        fontsize=9,
+        ha="center",
+        color=INK,
+    )
     sizes = sorted(shown["size"].unique())
     for k, size in enumerate(sizes):
         rows = shown[shown["size"] == size].set_index("method")["coverage"].reindex(methods)

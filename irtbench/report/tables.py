@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from irtbench.compare import CONTROL
-from irtbench.report.wording import against_control
+from irtbench.report.wording import against_control, signed
 from irtbench.responses import ResponseMatrix
 
 __all__ = [
@@ -45,19 +45,20 @@ def error_table(summary: pd.DataFrame) -> dict[str, Any]:
     table = summary.loc[order]
     lower, upper = table["mae_diff_lower"], table["mae_diff_upper"]
     interval = [
-        f"{d:+.4f} ({a:+.4f} to {b:+.4f})" for d, a, b in zip(table["mae_diff"], lower, upper, strict=True)
+        f"{signed(d)} ({signed(a)} to {signed(b)})"
+        for d, a, b in zip(table["mae_diff"], lower, upper, strict=True)
     ]
     is_control = (table["method"] == CONTROL).to_numpy()
     shown = pd.DataFrame(
         {
             "size": table["size"],
             "method": table["method"],
-            "mean absolute error": table["mae"],
+            "error (MAE)": table["mae"],
             "bias": table["bias"],
             "Kendall τ": table["kendall"],
             "seed sd": table["seed_sd"],
-            "difference to random (95 % interval)": np.where(is_control, "", interval),
-            "in words": [
+            "difference to random (95 %)": np.where(is_control, "", interval),
+            "than random": [
                 "control" if c else against_control(r)
                 for c, r in zip(is_control, table.to_dict("records"), strict=True)
             ],
@@ -121,7 +122,7 @@ def items_to_look_at(responses: ResponseMatrix, items: pd.DataFrame | None, n: i
     correlation = table["item-rest correlation"]
     table["why"] = np.select(
         [correlation.isna(), correlation < 0],
-        ["every model responds alike", "abler models do worse: is the key wrong?"],
+        ["every model responds alike", "abler models do worse: wrong key?"],
         "low discrimination",
     )
     order = table["discrimination"] if items is not None else correlation
@@ -134,7 +135,12 @@ def chosen_items(table: pd.DataFrame, limit: int = 300) -> pd.DataFrame:
     return table.sort_values("weight", ascending=False, kind="stable").head(limit)
 
 
+def _short(words: str) -> str:
+    """``better than the random subset`` → ``better``: the column's name says the rest."""
+    return words.removesuffix(" the random subset").removesuffix(" than").removesuffix(" from")
+
+
 def _text(value: Any, digits: int) -> str:
     if isinstance(value, float | np.floating):
-        return "–" if np.isnan(value) else f"{value:.{digits}f}"
+        return "–" if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
     return str(value)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from irtbench.compare import CONTROL
 
-__all__ = ["against_control", "by_size", "tally", "verdict"]
+__all__ = ["against_control", "by_size", "signed", "tally", "verdict"]
 
 
 def against_control(row: Any) -> str:
@@ -50,7 +50,8 @@ def verdict(summary: pd.DataFrame) -> str:
     best = better[better["size"] == size].nsmallest(1, "mae").iloc[0]
     lost = [n for n in sizes if n not in set(better["size"])]
     but = f" No method does at {_listed(lost)} items." if lost else ""
-    return f"{best['method']} beats a random subset of the same size: {_gain(summary, best)}.{but}"
+    name = best["method"]
+    return f"At {size} items, “{name}” beats a random subset of the same size: {_gain(summary, best)}.{but}"
 
 
 def by_size(summary: pd.DataFrame) -> list[str]:
@@ -61,7 +62,7 @@ def by_size(summary: pd.DataFrame) -> list[str]:
         if others.empty:
             continue
         best = others.nsmallest(1, "mae").iloc[0]
-        text = f"{size} items: {best['method']} has the smallest error and is {against_control(best)}"
+        text = f"{size} items: “{best['method']}” has the smallest error and is {against_control(best)}"
         sentences.append(f"{text}; {_gain(summary, best)}.{_choice(others, best)}")
     return sentences
 
@@ -78,13 +79,23 @@ def tally(summary: pd.DataFrame) -> str:
     )
 
 
+def signed(value: float) -> str:
+    """Write a difference with its sign.
+
+    Example:
+        >>> signed(0.01), signed(-0.01)
+        ('+0.0100', '−0.0100')
+    """
+    return "–" if pd.isna(value) else f"{value:+.4f}".replace("-", "−")
+
+
 def _gain(summary: pd.DataFrame, best: pd.Series) -> str:
     control = summary[(summary["method"] == CONTROL) & (summary["size"] == best["size"])]
     against = f" against {control['mae'].iloc[0]:.4f}" if len(control) else ""
     return (
-        f"at {best['size']} items its mean absolute error is {best['mae']:.4f}{against}"
-        f" (difference {best['mae_diff']:+.4f}, 95 % interval {best['mae_diff_lower']:+.4f} to"
-        f" {best['mae_diff_upper']:+.4f})"
+        f"its mean absolute error is {best['mae']:.4f}{against}"
+        f" (difference {signed(best['mae_diff'])}, 95 % interval {signed(best['mae_diff_lower'])} to"
+        f" {signed(best['mae_diff_upper'])})"
     )
 
 
