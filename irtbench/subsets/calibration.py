@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from irtbench.errors import ConvergenceWarning
+from irtbench.errors import ConvergenceWarning, InputError
 from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
@@ -71,6 +71,8 @@ def calibrate(
     half = np.random.default_rng(seed).permutation(responses.n_items) % 2 == 0
     if fitted is None or not enough:
         fitted = cross_fit(responses, bank, folds, seed, device) if enough else [(responses, bank)]
+    if sorted(m for part, _ in fitted for m in part.model_ids) != sorted(responses.model_ids):
+        raise InputError("the folds given in 'fitted' are of other models; make them from the same responses")
     error = _prediction_error(fitted, board, half)
     known = replace(board, error=error, variance=variance)
     z = {}
