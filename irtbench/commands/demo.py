@@ -30,7 +30,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("irtbench-demo"),
     models: Annotated[int, typer.Option("--models", min=24, help="Models to simulate.")] = 80,
     items: Annotated[int, typer.Option("--items", min=60, help="Items to simulate.")] = 400,
-    splits: Annotated[int, typer.Option("--splits", min=2, help="Splits in the comparison.")] = 8,
+    splits: Annotated[int, typer.Option("--splits", min=2, help="Splits in the comparison.")] = 6,
     seed: Seed = 0,
     force: Force = False,
     json_: Json = False,

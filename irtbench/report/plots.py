@@ -183,9 +183,9 @@ def discrimination_difficulty(
 
 
 def _plain_log(ax: Any) -> None:
-    """Logarithmic y axis with ticks written out at 1, 2 and 5."""
+    """Logarithmic y axis with ticks written out at 1, 2, 3, 5 and 7."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
