@@ -125,7 +125,8 @@ def boards():
     for seed in range(8):
         s = simulate(160, 150, n_benchmarks=3, benchmark_sd=0.4 * (seed % 2), seed=seed)
         old, new = s.responses.take(models=slice(0, 60)), s.responses.take(models=slice(60, 160))
-        found.append((old, new, s.bank, cross_fit(old, s.bank, folds=3)))
+        bank = ib.fit(old, method="laplace", device="cpu").bank
+        found.append((old, new, bank, cross_fit(old, bank, folds=5)))
     return found
 
 

@@ -36,11 +36,12 @@ def run(sim, board, method, hide=None):
     return estimate_scores(method, board, values, Curves.of(sim.bank), posterior)
 
 
-@pytest.mark.parametrize("average", ["micro", "macro"])
-@pytest.mark.parametrize("method", ESTIMATORS)
+# the plain mean does not know of macro averages
+CENSUS = [(m, a) for m in ESTIMATORS for a in ("micro", "macro") if (m, a) != ("mean", "macro")]
+
+
+@pytest.mark.parametrize(("method", "average"), CENSUS)
 def test_all_items_seen_gives_the_full_score(sim, method, average):
-    if method == "mean" and average == "macro":
-        pytest.skip("the plain mean does not know of macro averages")
     score, sd = run(sim, board_of(sim, np.arange(60), average), method)
     assert score == pytest.approx(sim.responses.scores(average).to_numpy(), abs=1e-6)
     assert sd == pytest.approx(0, abs=1e-6)

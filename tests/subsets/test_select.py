@@ -55,7 +55,8 @@ def test_size_and_weights(method, size, average, per_benchmark, seed):
     assert len(set(subset.items)) == subset.size == size
     assert subset.weights.sum() == pytest.approx(1)
     assert (subset.weights > 0).all()
-    table = ib.estimate(subset, sim.responses.take(items=subset.items), missing="ignore")
+    seen = sim.responses.take(items=subset.items)
+    table = ib.estimate(subset, seen.take(models=seen.observed.any(axis=1)), missing="ignore")
     assert table.notna().all().all()
     assert (table["lower"] <= table["score"]).all()
     assert (table["score"] <= table["upper"]).all()
@@ -80,7 +81,8 @@ def test_fewer_items_than_benchmarks(sim, folds):
     subset = select(sim.responses, 2, "stratified", bank=sim.bank, fitted=folds)
     assert subset.table["benchmark"].nunique() == 2
     for method in ("mean", "weighted", "p-irt", "gp-irt"):
-        table = ib.estimate(subset, sim.responses.take(items=subset.items), method, missing="ignore")
+        seen = sim.responses.take(items=subset.items)
+        table = ib.estimate(subset, seen.take(models=seen.observed.any(axis=1)), method, missing="ignore")
         assert table.notna().all().all()
 
 
