@@ -39,7 +39,8 @@ def estimate(
     Args:
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
-        method: ``mean`` (plain), ``weighted``, ``p-irt``, ``gp-irt`` or ``default``.
+        method: ``mean`` (plain), ``weighted``, ``p-irt``, ``gp-irt`` or ``default``: ``gp-irt``, or
+            ``weighted`` without a bank.
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.

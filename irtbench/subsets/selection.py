@@ -88,7 +88,8 @@ def select(
         responses: of the calibration models to the full benchmark.
         size: number of items, 1 … n_items.
         method: ``random``, ``stratified`` (by benchmark), ``anchor-correctness`` (k-means on the
-            calibration models' responses), ``anchor-irt`` (k-means on the IRT parameters) or ``default``.
+            calibration models' responses), ``anchor-irt`` (k-means on the IRT parameters) or ``default``:
+            ``stratified``, the one whose design-based estimates hold for any new model.
         bank: calibrated items; None fits one with ``irt``.
         irt: IRT model to fit, or None for no bank (then only ``mean`` and ``weighted`` estimate).
         average: full score in which every item counts the same (``micro``) or every benchmark (``macro``).
