@@ -47,7 +47,8 @@ class _Commands(TyperGroup):
 
 
 def _fail(message: str) -> int:
-    typer.echo(f"irtbench: error: {' '.join(message.split())}", err=True)
+    text = " ".join(message.split()).replace("Value error, ", "")  # a prefix of typer's validator
+    typer.echo(f"irtbench: error: {text}", err=True)
     return 2
 
 
