@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# one thread a worker: more would fight over the cores
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
 .PHONY: demo test slow lint types clean
 
@@ -10,10 +12,10 @@ demo: $(VENV)/.ready
 	$(BIN)/irtbench demo --out irtbench-demo --force
 
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(PYTEST)
 
 slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m "slow and not gpu and not peer"
+	$(PYTEST) -m "slow and not gpu and not peer"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ SITES = ("log_a", "b", "logit_c")
 _LOC = [f"loc_{s}" for s in SITES]
 _COV = [(j, k) for j in range(3) for k in range(j + 1)]
 _COV_NAMES = [f"cov_{SITES[j]}_{SITES[k]}" for j, k in _COV]
+_METADATA = "item:"  # prefix of the metadata's columns in the file
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
 
@@ -102,7 +103,7 @@ class ItemBank:
             },
             index=self.metadata.index,
         )
-        return table.join(self.metadata)
+        return table.join(self.metadata.rename(columns=lambda c: f"{c}_given" if c in table else c))
 
     @cached_property
     def curve_parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -187,10 +188,10 @@ class ItemBank:
             self._write(folder)
 
     def _write(self, folder: Path) -> None:
-        table = self.items.drop(columns=[c for c in self.items if c in self.metadata])
-        table = table.assign(**dict(zip(_LOC, self.loc.T, strict=True)))
-        cov = {n: self.cov[:, j, k] for n, (j, k) in zip(_COV_NAMES, _COV, strict=True)}
-        table.assign(**cov).join(self.metadata, rsuffix="_metadata").to_parquet(folder / "items.parquet")
+        exact = dict(zip(_LOC, self.loc.T, strict=True))
+        exact |= {n: self.cov[:, j, k] for n, (j, k) in zip(_COV_NAMES, _COV, strict=True)}
+        table = self.items.iloc[:, :8].assign(**exact).join(self.metadata.add_prefix(_METADATA))
+        table.to_parquet(folder / "items.parquet")
         content = {"kind": "ItemBank", "schema": SCHEMA, "fingerprint": self.fingerprint, **self.info}
         write_json(folder / "bank.json", content)
 
@@ -212,8 +213,8 @@ class ItemBank:
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{folder / 'items.parquet'}: cannot be read ({error})") from None
         info = {k: v for k, v in content.items() if k not in ("kind", "schema", "fingerprint")}
-        last = table.columns.get_loc(_COV_NAMES[-1]) + 1
-        metadata = table.iloc[:, last:].rename(columns=lambda c: c.removesuffix("_metadata"))
+        metadata = table[[c for c in table if c.startswith(_METADATA)]]
+        metadata = metadata.rename(columns=lambda c: c.removeprefix(_METADATA))
         metadata.index = pd.Index(metadata.index.astype(str), name="item", dtype=object)
         bank = cls(metadata, loc, cov, info)
         if bank.fingerprint != content.get("fingerprint"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -133,7 +133,7 @@ def log_likelihood(theta: Tensor, items: ItemParameters, counts: Counts) -> Tens
     """
     n_items = counts.right.shape[1]
     log_a = items.log_a.expand(n_items)  # the 1PL has one for all
-    return torch.Tensor(_LogLikelihood.apply(theta, log_a, items.b, items.logit_c, counts))
+    return cast(Tensor, _LogLikelihood.apply(theta, log_a, items.b, items.logit_c, counts))
 
 
 def node_log_posterior(nodes: Tensor, items: ItemParameters, counts: Counts) -> Tensor:

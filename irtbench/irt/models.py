@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pyro
 import pyro.distributions as dist
-import torch
 from torch import Tensor
 
 from irtbench.irt.likelihood import Counts, ItemParameters, log_likelihood, marginal_log_likelihood
@@ -83,7 +82,7 @@ def _population(name: str, prior: Population, n: int, like: Tensor) -> Tensor:
         log_spread = pyro.sample(
             f"{name}_log_spread", dist.Normal(log_spread, like.new_tensor(prior.spread_sd))
         )
-    return torch.Tensor(pyro.sample(name, dist.Normal(mean, log_spread.exp()).expand([n]).to_event(1)))
+    return cast(Tensor, pyro.sample(name, dist.Normal(mean, log_spread.exp()).expand([n]).to_event(1)))
 
 
 def _normal(like: Tensor, mean: float, sd: float) -> Any:

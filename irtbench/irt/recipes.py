@@ -60,8 +60,8 @@ class Steps:
     learning_rate: float = 0.1
     decay: float = 0.3
     plateaus: int = 3
-    window: int = 40
-    tolerance: float = 0.5
+    window: int = 30
+    tolerance: float = 0.1
     max_steps: int = 4000
 
 

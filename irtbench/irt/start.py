@@ -90,24 +90,29 @@ def find_start(
 def refine_start(irt: str, priors: Priors, counts: Counts, start: Start, nodes: Tensor) -> Start:
     """Move a start to the maximum with the abilities integrated out over nodes, by EM.
 
-    The expected counts at the nodes take the models' place, so the items' step is the same.
+    The expected counts at the nodes take the models' place, so the items' step is the same. Each step
+    ends on the scale where θ has mean 0 and mean square 1 (parameter-expanded EM): a maximum of the
+    posterior of items on a free scale would let the scale shrink.
 
     References:
         Bock & Aitkin (1981), https://doi.org/10.1007/BF02293801; Mislevy (1986), Bayes modal estimation
-        in item response models, https://doi.org/10.1007/BF02293979
+        in item response models, https://doi.org/10.1007/BF02293979; Liu, Rubin & Wu (1998), Parameter
+        expansion to accelerate EM, https://doi.org/10.1093/biomet/85.4.755
     """
     prior = [getattr(priors, site) for site in ITEM_SITES[irt]]
-    for _ in range(_EM_STEPS):
+    number = 0
+    while number < _EM_STEPS and not (number and start.converged):
+        number += 1
         weight = torch.softmax(node_log_posterior(nodes, _parameters(start), counts), dim=1)
         expected = Counts(weight.T @ counts.right, weight.T @ counts.trials)
         moved, _ = _item_step(replace(start, theta=nodes), prior, expected, priors.log_discrimination)
-        moved = replace(moved, theta=start.theta)
+        theta = weight @ nodes
+        theta_sd = (weight @ nodes**2 - theta**2).clamp_min(1e-12).sqrt()
+        moved = _standardised(replace(moved, theta=theta, theta_sd=theta_sd))
         sd = torch.diagonal(moved.items_cov, dim1=1, dim2=2).sqrt()
         change = float(((moved.items - start.items).abs() / sd).max())
-        start = replace(moved, populations=_empirical_bayes(moved, prior))
-        if change < _EM_TOLERANCE:
-            break
-    return start
+        start = replace(moved, populations=_empirical_bayes(moved, prior), converged=change < _EM_TOLERANCE)
+    return replace(start, passes=start.passes + number)
 
 
 def _first_guess(irt: str, priors: Priors, counts: Counts) -> Start:

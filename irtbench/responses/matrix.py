@@ -82,6 +82,7 @@ class ResponseMatrix:
         items = _table(self.items, "item", values.shape[1])
         _check_range(values, models.index, items.index)
         trials = _checked_trials(self.trials, values)
+        values[np.isnan(values)] = np.nan  # one bit pattern, so that the fingerprint depends on nothing else
         values.flags.writeable = False
         for name, value in (("values", values), ("models", models), ("items", items)):
             object.__setattr__(self, name, value)

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def recovery(simulation, fit):
-    """RMSEs after aligning the truth to the calibration models' scale (mean 0, sd 1), and coverages of 95 %."""
+    """RMSEs against the truth on the calibration models' scale (mean 0, sd 1); coverages of 95 %."""
     theta = simulation.abilities["ability"].to_numpy()
     shift, scale = theta.mean(), theta.std()
     true_theta = (theta - shift) / scale

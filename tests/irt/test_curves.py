@@ -27,10 +27,14 @@ def test_rises_from_guessing_to_upper_asymptote(a, b, c, d):
 def test_information_is_squared_slope_over_variance(a, b, c, d):
     theta = np.linspace(-3, 3, 13)
     h = 1e-5
-    slope = (probability(theta + h, [a], [b], [c], [d]) - probability(theta - h, [a], [b], [c], [d])) / (2 * h)
+    slope = (probability(theta + h, [a], [b], [c], [d]) - probability(theta - h, [a], [b], [c], [d])) / (
+        2 * h
+    )
     p = probability(theta, [a], [b], [c], [d])
     # 1e-5: rounding of a central difference with h = 1e-5, relative to P(1 - P) >= 1e-6 here
-    np.testing.assert_allclose(information(theta, [a], [b], [c], [d]), slope**2 / (p * (1 - p)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        information(theta, [a], [b], [c], [d]), slope**2 / (p * (1 - p)), rtol=1e-4, atol=1e-5
+    )
 
 
 @given(discriminations, difficulties, st.floats(-2, 2), st.floats(0.3, 3))
