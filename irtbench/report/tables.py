@@ -59,7 +59,7 @@ def error_table(summary: pd.DataFrame) -> dict[str, Any]:
             "seed sd": table["seed_sd"],
             "difference to random (95 %)": np.where(is_control, "", interval),
             "than random": [
-                "control" if c else against_control(r)
+                "control" if c else _short(against_control(r))
                 for c, r in zip(is_control, table.to_dict("records"), strict=True)
             ],
         }

@@ -105,11 +105,11 @@ def _choice(others: pd.DataFrame, best: pd.Series) -> str:
     same = others[others["method"] == f"random + {estimator}"]
     if selection == "random" or same.empty:
         return ""
-    return (
-        f" On random items the same estimator has {same['mae'].iloc[0]:.4f}: the rest is the choice of items."
-    )
+    row = same.iloc[0]
+    difference = signed(row["mae_diff"])
+    return f" On random items the same estimator already has {row['mae']:.4f} (difference {difference})."
 
 
 def _listed(numbers: list[int]) -> str:
     words = [str(n) for n in numbers]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

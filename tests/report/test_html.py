@@ -82,6 +82,7 @@ def test_text_is_escaped(page):
 
 def test_the_control_is_highlighted_in_the_table(page, summary):
     assert page.count('<tr class="control">') == summary["size"].nunique()
+    assert '<td class="s">better</td>' in page
     best = summary.loc[summary["mae"].idxmin()]
     assert f"{best['mae']:.4f}" in page
 
