@@ -163,7 +163,7 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
     """Build every method on the calibration models of one split and test it on the others."""
     from irtbench.irt import fit
     from irtbench.subsets import estimate, select
-    from irtbench.subsets.calibration import cross_fit
+    from irtbench.subsets.crossfit import cross_fit
 
     old, new = responses.take(models=list(split.calibration)), responses.take(models=list(split.test))
     truth = new.scores(plan.average)

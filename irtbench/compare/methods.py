@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from irtbench.errors import InputError
 from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE
-from irtbench.subsets.selection import STRATEGIES
+from irtbench.subsets.selection import DEFAULT_STRATEGY, STRATEGIES
 
 __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
 
@@ -38,7 +38,7 @@ class Method:
     @property
     def needs_bank(self) -> bool:
         """Whether an IRT model must be fitted for it."""
-        return self.selection in ("default", "anchor-irt") or self.estimator not in MODEL_FREE
+        return self.selection == "anchor-irt" or self.estimator not in MODEL_FREE
 
 
 def parse_methods(names: Iterable[str] | None) -> list[Method]:
@@ -65,5 +65,6 @@ def parse_methods(names: Iterable[str] | None) -> list[Method]:
                 f" {sorted(STRATEGIES)} and an estimator from {sorted(ESTIMATORS)}, or 'default'"
             )
         name = selection if estimator == "default" else f"{selection} + {estimator}"
-        parsed[name] = Method(name, selection, estimator)
+        resolved = DEFAULT_STRATEGY if selection == "default" else selection  # then it shares the subset
+        parsed[name] = Method(name, resolved, estimator)
     return list(parsed.values())

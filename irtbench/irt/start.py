@@ -37,6 +37,8 @@ class Start:
         items_cov: (n_items, K, K) Laplace covariances, given the abilities.
         common: log discrimination of the 1PL and its sd, (2,); empty for the others.
         populations: per column of ``items``: mean and spread.
+        last_step: last step of each item, (n_items, K).
+        damping: share of the Newton step that each item takes, (n_items,).
         passes: passes over the matrix.
         converged: whether the largest change of an ability fell below the tolerance.
     """
@@ -47,8 +49,10 @@ class Start:
     items_cov: Tensor
     common: Tensor
     populations: list[tuple[float, float]]
-    passes: int
-    converged: bool
+    last_step: Tensor
+    damping: Tensor
+    passes: int = 0
+    converged: bool = False
     trace: list[float] = field(default_factory=list)
 
 
@@ -58,7 +62,7 @@ def find_start(
     counts: Counts,
     *,
     max_passes: int = 100,
-    tolerance: float = 2e-3,
+    tolerance: float = 0.05,
     report: Callable[[int, float], None] | None = None,
 ) -> Start:
     """Find the penalised maximum by block Newton.
@@ -68,17 +72,17 @@ def find_start(
         priors: populations of the item parameters.
         counts: the responses.
         max_passes: passes after which to stop.
-        tolerance: largest change of an ability between passes at which to stop.
+        tolerance: largest change of an ability between passes at which to stop, in posterior sds.
         report: called with the pass and the penalised log-likelihood.
     """
     start = _first_guess(irt, priors, counts)
     prior = [getattr(priors, site) for site in ITEM_SITES[irt]]
     for number in range(1, max_passes + 1):
         start, value = _item_step(start, prior, counts, priors.log_discrimination)
-        moved, before = 0.0, start.theta
+        before = start.theta
         start = _standardised(_ability_step(start, counts))
         start = replace(start, populations=_empirical_bayes(start, prior))
-        moved = float((start.theta - before).abs().max())
+        moved = float(((start.theta - before).abs() / start.theta_sd).max())
         if report is not None:
             report(number, value)
         start = replace(start, passes=number, trace=[*start.trace, value])
@@ -133,7 +137,10 @@ def _first_guess(irt: str, priors: Priors, counts: Counts) -> Start:
         prior = getattr(priors, site)
         populations[k] = (prior.mean, prior.spread)
     cov = torch.zeros(*items.shape, items.shape[1], device=items.device)
-    return Start(theta, torch.zeros_like(theta), items, cov, common, populations, 0, False)
+    ones = torch.ones(len(items), device=items.device)
+    return Start(
+        theta, torch.zeros_like(theta), items, cov, common, populations, torch.zeros_like(items), ones
+    )
 
 
 def _parameters(start: Start) -> ItemParameters:
@@ -155,8 +162,12 @@ def _item_step(
     penalty = 0.5 * (precision * (start.items - mean) ** 2).sum() + 0.5 * (start.theta**2).sum()
     g = gradient[:, :k] - precision * (start.items - mean)
     cov = torch.linalg.inv(hessian[:, :k, :k] + torch.diag(precision))
-    step = torch.einsum("jkl,jl->jk", cov, g).clamp(-_MAX_STEP, _MAX_STEP)
-    moved = replace(start, items=start.items + step, items_cov=cov)
+    newton = torch.einsum("jkl,jl->jk", cov, g)
+    # an item whose steps turn back on themselves is overshooting: its next steps are halved
+    turned = (newton * start.last_step).sum(1) < 0
+    damping = torch.where(turned, 0.5 * start.damping, (1.2 * start.damping).clamp(max=1.0))
+    step = (damping[:, None] * newton).clamp(-_MAX_STEP, _MAX_STEP)
+    moved = replace(start, items=start.items + step, items_cov=cov, last_step=step, damping=damping)
     if len(start.common):
         move = (slope_g - (start.common[0] - common.mean) * common.spread**-2) / slope_h
         value_of = (start.common[0] + move.clamp(-0.5, 0.5)).reshape(1)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from irtbench.errors import ConvergenceWarning, InputError
+from irtbench.errors import InputError
 from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, Curves, estimate_scores
+from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit
+from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, estimate_scores
 
-__all__ = ["MIN_MODELS", "Calibration", "Fold", "calibrate", "cross_fit", "full_scores"]
+__all__ = ["MIN_MODELS", "Calibration", "calibrate", "full_scores"]
 
 MIN_MODELS = 5
-Fold = tuple[ResponseMatrix, ItemBank]  # a fold of the models, and a bank calibrated on the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ def calibrate(
     folds: int,
     seed: int,
     device: str,
-    fitted: Sequence[Fold] | None = None,
+    fitted: CrossFit | None = None,
 ) -> Calibration:
     """Cross-fit: estimate each fold of models with a bank calibrated on the others.
 
@@ -56,9 +54,9 @@ def calibrate(
         board: the benchmark and the chosen items (its ``error`` and ``variance`` are found here).
         bank: all items, or None.
         folds: number of folds of models.
-        seed: seed of the folds and halves.
+        seed: seed of the folds.
         device: where the folds' banks are fitted.
-        fitted: what :func:`cross_fit` returned, if several subsets share it.
+        fitted: what :func:`irtbench.subsets.crossfit.cross_fit` returned, if several subsets share it.
     """
     truth = full_scores(responses.values, board.full, board.strata)
     variance = _group_variance(responses.values, board.groups, len(board.error))
@@ -68,20 +66,21 @@ def calibrate(
         z = _residuals(MODEL_FREE, board, subset, truth, None) if enough else {}
         return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, {})
     span = _span(board, bank, subset)
-    half = np.random.default_rng(seed).permutation(responses.n_items) % 2 == 0
     if fitted is None or not enough:
-        fitted = cross_fit(responses, bank, folds, seed, device) if enough else [(responses, bank)]
-    if sorted(m for part, _ in fitted for m in part.model_ids) != sorted(responses.model_ids):
+        fitted = (
+            cross_fit(responses, bank, folds, seed, device) if enough else CrossFit((Fold(responses, bank),))
+        )
+    if sorted(m for fold in fitted.folds for m in fold.responses.model_ids) != sorted(responses.model_ids):
         raise InputError("the folds given in 'fitted' are of other models; make them from the same responses")
-    error = _prediction_error(fitted, board, half)
+    error = fitted.prediction_error(board.groups, board.full)
     known = replace(board, error=error, variance=variance)
     z = {}
     if enough:
         row = {model: k for k, model in enumerate(responses.model_ids)}
         z = {method: np.full(len(truth), np.nan) for method in ESTIMATORS}
-        for part, own_bank in fitted:
-            at = [row[m] for m in part.model_ids]
-            found = _residuals(ESTIMATORS, known, part.take(items=board.chosen), truth[at], own_bank)
+        for fold in fitted.folds:
+            at = [row[m] for m in fold.responses.model_ids]
+            found = _residuals(ESTIMATORS, known, fold.responses.take(items=board.chosen), truth[at], fold)
             for method, values in found.items():
                 z[method][at] = values
     return Calibration(_table(z, ESTIMATORS, responses.model_ids, truth), error, variance, span)
@@ -98,60 +97,12 @@ def full_scores(values: np.ndarray, full: np.ndarray, strata: np.ndarray) -> np.
     return np.where(known, score, np.nan)
 
 
-def cross_fit(
-    responses: ResponseMatrix, bank: ItemBank, folds: int = 5, seed: int = 0, device: str = "auto"
-) -> list[Fold]:
-    """Calibrate the items without each fold of the models in turn, by the instant ``laplace`` fit.
-
-    Args:
-        responses: of the calibration models to all items.
-        bank: gives the IRT model.
-        folds: number of folds of models.
-        seed: seed of the folds.
-        device: where to fit.
-    """
-    from irtbench.irt import fit
-
-    fold = np.random.default_rng(seed).permutation(responses.n_models) % min(folds, responses.n_models)
-    found = []
-    for k in range(fold.max() + 1):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the user's own fit has said so already
-            others = responses.take(models=fold != k)
-            fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
-        found.append((responses.take(models=fold == k), fitted.bank))
-    return found
-
-
 def _span(board: Board, bank: ItemBank, subset: ResponseMatrix) -> dict[str, list[float]]:
     usable = subset.take(models=subset.observed.any(axis=1))
     ability = ability_posterior(bank, usable).mean
     score = estimate_scores("weighted", board, usable.values)[0]
     ranges = {"ability": ability, "score": score}
     return {name: [float(x.min()), float(x.max())] for name, x in ranges.items()}
-
-
-def _prediction_error(fitted: Sequence[Fold], board: Board, half: np.ndarray) -> np.ndarray:
-    """Mean absolute error of each group's mean on one half of the items, θ from the other half."""
-    n_groups = len(board.error)
-    total, count = np.zeros(n_groups), np.zeros(n_groups)
-    for part, bank in fitted:
-        curves = Curves.of(bank)
-        for known in (half, ~half):
-            if not known.any() or not part.observed[:, known].any():
-                continue
-            posterior = ability_posterior(bank, part.take(items=known))
-            for g in range(n_groups):
-                target = ~known & (board.groups == g)
-                weight = board.full[target] * part.observed[:, target]
-                some = weight.sum(axis=1) > 0
-                mass = np.where(some, weight.sum(axis=1), 1)
-                truth = (weight * np.nan_to_num(part.values[:, target])).sum(axis=1) / mass
-                mean_curve = curves.p[:, target] @ board.full[target] / max(board.full[target].sum(), 1e-300)
-                predicted = posterior.expect(curves.grid, mean_curve)[0]
-                total[g] += np.abs(predicted - truth)[some].sum()
-                count[g] += some.sum()
-    return np.asarray(total / np.maximum(count, 1))
 
 
 def _group_variance(values: np.ndarray, groups: np.ndarray, n_groups: int) -> np.ndarray:
@@ -164,10 +115,10 @@ def _group_variance(values: np.ndarray, groups: np.ndarray, n_groups: int) -> np
 
 
 def _residuals(
-    methods: tuple[str, ...], board: Board, subset: ResponseMatrix, truth: np.ndarray, bank: ItemBank | None
+    methods: tuple[str, ...], board: Board, subset: ResponseMatrix, truth: np.ndarray, fold: Fold | None
 ) -> dict[str, np.ndarray]:
-    curves = None if bank is None else Curves.of(bank)
-    posterior = None if bank is None else ability_posterior(bank, subset)
+    curves = None if fold is None else fold.curves
+    posterior = None if fold is None else ability_posterior(fold.bank, subset)
     usable = subset.observed.any(axis=1)
     found = {}
     for method in methods:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from irtbench.files import versions
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
 from irtbench.subsets.anchors import anchors, correctness_features, irt_features
-from irtbench.subsets.calibration import Fold, calibrate
+from irtbench.subsets.calibration import calibrate
+from irtbench.subsets.crossfit import CrossFit
 from irtbench.subsets.estimators import Board
 from irtbench.subsets.sampling import design_weights, simple_sample, stratified_sample
 from irtbench.subsets.subset import Subset
@@ -80,7 +81,7 @@ def select(
     folds: int = 5,
     seed: int = 0,
     device: str = "auto",
-    fitted: Sequence[Fold] | None = None,
+    fitted: CrossFit | None = None,
 ) -> Subset:
     """Choose ``size`` items whose responses will estimate the full score of a new model.
 
@@ -97,7 +98,7 @@ def select(
         folds: folds of models for calibrating the intervals.
         seed: seed of the choice, of the folds and of the fit.
         device: where to fit (``auto``, ``cpu``, ``cuda`` …).
-        fitted: :func:`irtbench.subsets.calibration.cross_fit` of these responses, to share it between
+        fitted: :func:`irtbench.subsets.crossfit.cross_fit` of these responses, to share it between
             subsets; None fits the folds here.
 
     Returns:

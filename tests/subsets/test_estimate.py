@@ -12,7 +12,7 @@ from irtbench.errors import DataWarning, ExtrapolationWarning, InputError
 from irtbench.irt import simulate
 from irtbench.responses.matrix import Metric, ResponseMatrix
 from irtbench.subsets import ESTIMATORS, estimate, select
-from irtbench.subsets.calibration import cross_fit
+from irtbench.subsets.crossfit import cross_fit
 
 
 @pytest.fixture(scope="module")

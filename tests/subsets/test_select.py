@@ -13,7 +13,7 @@ import irtbench as ib
 from irtbench.errors import InputError
 from irtbench.irt import simulate
 from irtbench.subsets import STRATEGIES, Subset, select
-from irtbench.subsets.calibration import cross_fit
+from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit
 
 
 @cache
@@ -126,7 +126,7 @@ def test_refusals(sim):
         select(sim.responses, 10, bank=sim.bank.take(sim.responses.item_ids[1:]))
     other = simulate(n_models=9, n_items=90, n_benchmarks=4, seed=1)
     with pytest.raises(InputError, match="folds given in 'fitted'"):
-        select(other.responses, 10, bank=other.bank, fitted=[(sim.responses, sim.bank)])
+        select(other.responses, 10, bank=other.bank, fitted=CrossFit((Fold(sim.responses, sim.bank),)))
 
 
 def test_repr_and_table(sim, folds):
