@@ -45,8 +45,8 @@ def summarize(comparison: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         >>> rows = [("random + mean", 5, 0, "s", m, t, t, 0, 1) for m, t in (("a", 0.2), ("b", 0.6))]
         >>> columns = ["method", "size", "seed", "split", "model", "truth", "score", "lower", "upper"]
         >>> found = summarize(pd.DataFrame(rows, columns=columns)).iloc[0]
-        >>> found["mae"], found["coverage"], round(found["spearman"], 6)
-        (0.0, 1.0, 1.0)
+        >>> [float(round(found[name], 6)) for name in ("mae", "coverage", "spearman")]
+        [0.0, 1.0, 1.0]
     """
     missing = _NEEDED - set(comparison.columns)
     if missing:
