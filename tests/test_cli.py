@@ -261,3 +261,15 @@ def test_demo_ends_with_five_lines(tmp_path):
         == "{"
     )
     assert Path(out / "fit" / "fit.json").is_file()
+
+
+def test_import_keeps_the_benchmarks_asked_for(tmp_path):
+    done("simulate", "-o", tmp_path / "three.parquet", "--models", 12, "--items", 30, "--benchmarks", 3)
+    arguments = ("import", tmp_path / "three.parquet", "--benchmark", "benchmark-1, benchmark-3")
+    done(*arguments, "-o", tmp_path / "two.parquet")
+    assert set(ib.read(tmp_path / "two.parquet").benchmarks) == {"benchmark-1", "benchmark-3"}
+    refused = irtbench(
+        "import", tmp_path / "three.parquet", "--benchmark", "chess", "-o", tmp_path / "x.parquet"
+    )
+    assert refused.exit_code == 2
+    assert "no items of benchmark 'chess'" in refused.stderr

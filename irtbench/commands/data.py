@@ -34,6 +34,10 @@ def import_(
             "--format", help="irtbench, long, wide, pyirt or lm-eval; else by content.", show_default=False
         ),
     ] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option("--benchmark", help="Keep only these benchmarks, with commas.", show_default=False),
+    ] = None,
     force: Force = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -42,6 +46,10 @@ def import_(
     session = Session.of(context)
     session.free_file(out, suffix=".parquet")
     responses = session.read(path, metric=metric, filter=filter_, format=format_)
+    if benchmark is not None:
+        with about(path):
+            responses = responses.take(benchmark=[name.strip() for name in benchmark.split(",")])
+            responses = responses.take(models=responses.observed.any(axis=1))
     _write(session, responses, out, {str(path): responses.fingerprint})
     session.result(_summary(responses) | {"out": str(out)})
 
