@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from scipy.interpolate import CubicSpline
 from irtbench.errors import InputError
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
+
+if TYPE_CHECKING:
+    from irtbench.irt.fitted import IRTFit
 
 __all__ = ["AbilityPosterior", "ability", "ability_posterior"]
 
@@ -50,7 +53,7 @@ class AbilityPosterior:
 
 
 def ability(
-    bank: ItemBank, responses: ResponseMatrix, *, method: Literal["eap", "map"] = "eap"
+    bank: ItemBank | IRTFit, responses: ResponseMatrix, *, method: Literal["eap", "map"] = "eap"
 ) -> pd.DataFrame:
     r"""Ability of each model from its responses to the bank's items (all of them or some).
 
@@ -60,7 +63,7 @@ def ability(
     a share of one trial (quasi-likelihood; its sd is then conservative).
 
     Args:
-        bank: calibrated items.
+        bank: calibrated items, or the fit that they come from.
         responses: (n_models, n_items) responses to items of the bank; missing cells are left out.
         method: ``eap`` (posterior mean and sd) or ``map`` (mode, and sd from the curvature there).
 
@@ -84,6 +87,7 @@ def ability(
     """
     if method not in ("eap", "map"):
         raise InputError(f"method must be 'eap' or 'map', got {method!r}")
+    bank = bank if isinstance(bank, ItemBank) else bank.bank
     bank.refuse_foreign(responses)
     if method == "eap":
         posterior = ability_posterior(bank, responses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from irtbench.subsets.crossfit import CrossFit
 from irtbench.subsets.estimators import Board
 from irtbench.subsets.sampling import design_weights, simple_sample, stratified_sample
 from irtbench.subsets.subset import Subset
+
+if TYPE_CHECKING:
+    from irtbench.irt.fitted import IRTFit
 
 __all__ = ["DEFAULT_STRATEGY", "STRATEGIES", "select"]
 
@@ -74,7 +78,7 @@ def select(
     size: int = 100,
     method: str = "default",
     *,
-    bank: ItemBank | None = None,
+    bank: ItemBank | IRTFit | None = None,
     irt: str | None = "2pl",
     average: Average = "micro",
     per_benchmark: bool = True,
@@ -91,7 +95,7 @@ def select(
         method: ``random``, ``stratified`` (by benchmark), ``anchor-correctness`` (k-means on the
             calibration models' responses), ``anchor-irt`` (k-means on the IRT parameters) or ``default``:
             ``stratified``, the one whose design-based estimates hold for any new model.
-        bank: calibrated items; None fits one with ``irt``.
+        bank: calibrated items, or the fit that they come from; None fits one with ``irt``.
         irt: IRT model to fit, or None for no bank (then only ``mean`` and ``weighted`` estimate).
         average: full score in which every item counts the same (``micro``) or every benchmark (``macro``).
         per_benchmark: choose anchors, and mix gp-IRT, within each benchmark; else over all items.
@@ -118,6 +122,8 @@ def select(
         >>> select(s.responses, size=20, bank=s.bank)
         Subset: 20 of 200 items by stratified, 2PL bank, calibrated on 40 models
     """
+    if bank is not None and not isinstance(bank, ItemBank):
+        bank = bank.bank
     method = _checked(responses, size, method, irt, bank, folds)
     full = item_weights(responses.benchmarks, average)
     if bank is None and irt is not None:

@@ -128,6 +128,12 @@ def test_leaves_no_global_state(small):
     assert torch.distributions.Distribution._validate_args is before
 
 
+def test_a_fit_serves_as_its_bank(small, fitted):
+    from_fit = ib.ability(fitted, small.responses)
+    assert from_fit.equals(ib.ability(fitted.bank, small.responses))
+    assert ib.select(small.responses, 10, bank=fitted).bank.fingerprint == fitted.bank.fingerprint
+
+
 def test_save_and_load(fitted, tmp_path):
     fitted.save(tmp_path / "fit")
     again = ib.load(tmp_path / "fit")
