@@ -133,8 +133,9 @@ def _apart(y: np.ndarray, gap: float) -> np.ndarray:
             total, count = blocks.pop()
             blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + count]
     placed = [_bottom(block, gap) + k * gap for block in blocks for k in range(int(block[1]))]
+    floor = np.arange(len(y)) * gap  # none below the axis
     result = np.empty(len(y))
-    result[order] = placed
+    result[order] = np.maximum(placed, floor)
     return result
 
 
