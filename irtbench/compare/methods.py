@@ -14,12 +14,11 @@ __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
 CONTROL = "random + mean"
 METHODS = (
     CONTROL,
-    "default",
+    "default",  # stratified + gp-irt
     "random + p-irt",
     "random + gp-irt",
     "stratified + weighted",
     "stratified + p-irt",
-    "stratified + gp-irt",
     "anchor-correctness + weighted",
     "anchor-irt + weighted",
     "anchor-irt + p-irt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,13 @@ from irtbench.errors import InputError
 from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit
+from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit, fold_numbers
 from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, estimate_scores
 
 __all__ = ["MIN_MODELS", "Calibration", "calibrate", "full_scores"]
 
 MIN_MODELS = 5
+Choose = Callable[[ResponseMatrix, ItemBank | None], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,9 @@ def calibrate(
     seed: int,
     device: str,
     fitted: CrossFit | None = None,
+    choose: Choose | None = None,
 ) -> Calibration:
-    """Cross-fit: estimate each fold of models with a bank calibrated on the others.
+    """Cross-fit: estimate each fold of models with items and a bank that it had no part in.
 
     Args:
         responses: of the calibration models to all items.
@@ -57,33 +60,49 @@ def calibrate(
         seed: seed of the folds.
         device: where the folds' banks are fitted.
         fitted: what :func:`irtbench.subsets.crossfit.cross_fit` returned, if several subsets share it.
+        choose: repeats the choice of items on the other models and their bank, for a strategy that looks
+            at them: the errors are then those of the strategy, not of items that suit these models.
     """
     truth = full_scores(responses.values, board.full, board.strata)
     variance = _group_variance(responses.values, board.groups, len(board.error))
     enough = (~np.isnan(truth)).sum() >= MIN_MODELS
-    subset = responses.take(items=board.chosen)
-    if bank is None:
-        z = _residuals(MODEL_FREE, board, subset, truth, None) if enough else {}
-        return Calibration(_table(z, MODEL_FREE, responses.model_ids, truth), board.error, variance, {})
-    span = _span(board, bank, subset)
-    if fitted is None or not enough:
-        fitted = (
-            cross_fit(responses, bank, folds, seed, device) if enough else CrossFit((Fold(responses, bank),))
-        )
-    if sorted(m for fold in fitted.folds for m in fold.responses.model_ids) != sorted(responses.model_ids):
-        raise InputError("the folds given in 'fitted' are of other models; make them from the same responses")
-    error = fitted.prediction_error(board.groups, board.full)
+    span, error = {}, board.error
+    if bank is not None:
+        span = _span(board, bank, responses.take(items=board.chosen))
+        if fitted is None or not enough:
+            itself = CrossFit((Fold(responses, bank),))
+            fitted = cross_fit(responses, bank, folds, seed, device) if enough else itself
+        if sorted(m for fold in fitted.folds for m in fold.responses.model_ids) != sorted(
+            responses.model_ids
+        ):
+            raise InputError(
+                "the folds given in 'fitted' are of other models; make them from the same responses"
+            )
+        error = fitted.prediction_error(board.groups, board.full)
+    methods = MODEL_FREE if bank is None else ESTIMATORS
     known = replace(board, error=error, variance=variance)
-    z = {}
-    if enough:
-        row = {model: k for k, model in enumerate(responses.model_ids)}
-        z = {method: np.full(len(truth), np.nan) for method in ESTIMATORS}
-        for fold in fitted.folds:
-            at = [row[m] for m in fold.responses.model_ids]
-            found = _residuals(ESTIMATORS, known, fold.responses.take(items=board.chosen), truth[at], fold)
-            for method, values in found.items():
-                z[method][at] = values
-    return Calibration(_table(z, ESTIMATORS, responses.model_ids, truth), error, variance, span)
+    z = {method: np.full(len(truth), np.nan) for method in methods} if enough else {}
+    for at, fold in _parts(responses, fitted if bank is not None else None, folds, seed) if enough else []:
+        own = known
+        if choose is not None:
+            others = responses.take(models=np.setdiff1d(np.arange(responses.n_models), at))
+            chosen, weights = choose(others, None if fold is None else fold.bank)
+            own = replace(known, chosen=chosen, weights=weights)
+        part = responses.take(models=at, items=own.chosen)
+        for method, values in _residuals(methods, own, part, truth[at], fold).items():
+            z[method][at] = values
+    return Calibration(_table(z, methods, responses.model_ids, truth), error, variance, span)
+
+
+def _parts(
+    responses: ResponseMatrix, fitted: CrossFit | None, folds: int, seed: int
+) -> list[tuple[np.ndarray, Fold | None]]:
+    """Rows of each fold, and the fold if there is a bank."""
+    if fitted is not None:
+        index = responses.models.index
+        return [(index.get_indexer(fold.responses.models.index), fold) for fold in fitted.folds]
+    number = fold_numbers(responses.n_models, folds, seed)
+    return [(np.flatnonzero(number == k), None) for k in range(number.max() + 1)]
 
 
 def full_scores(values: np.ndarray, full: np.ndarray, strata: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.subsets.estimators import Curves
 
-__all__ = ["CrossFit", "Fold", "cross_fit"]
+__all__ = ["CrossFit", "Fold", "cross_fit", "fold_numbers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def cross_fit(
     """
     from irtbench.irt import fit
 
-    fold = np.random.default_rng(seed).permutation(responses.n_models) % min(folds, responses.n_models)
+    fold = fold_numbers(responses.n_models, folds, seed)
     found = []
     for k in range(fold.max() + 1):
         with warnings.catch_warnings():
@@ -90,6 +90,11 @@ def cross_fit(
             fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
         found.append(Fold(responses.take(models=fold == k), fitted.bank))
     return CrossFit(tuple(found))
+
+
+def fold_numbers(n_models: int, folds: int, seed: int) -> np.ndarray:
+    """Number of the fold of each model (n_models,), folds of nearly equal size."""
+    return np.asarray(np.random.default_rng(seed).permutation(n_models) % min(folds, n_models))
 
 
 def _half_errors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +70,7 @@ STRATEGIES: dict[str, Callable[[_Task], Choice]] = {
     "anchor-correctness": _anchor_correctness,
     "anchor-irt": _anchor_irt,
 }
+_LOOK_AT_MODELS = ("anchor-correctness", "anchor-irt")
 DEFAULT_STRATEGY = "stratified"
 
 
@@ -142,7 +143,15 @@ def select(
         chosen, weights = STRATEGIES[method](task)
     unknown = np.zeros(groups.max() + 1)
     board = Board(full, chosen, weights, groups, strata, unknown, unknown)
-    found = calibrate(responses, board, bank, folds, seed, device, fitted)
+    again = None
+    if method in _LOOK_AT_MODELS and size < responses.n_items:
+
+        def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
+            return STRATEGIES[method](
+                replace(task, responses=others, bank=own, rng=np.random.default_rng(seed))
+            )
+
+    found = calibrate(responses, board, bank, folds, seed, device, fitted, again)
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
     weight = np.full(len(full), np.nan)
     weight[chosen] = weights
