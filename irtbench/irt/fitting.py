@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +30,7 @@ from irtbench.responses.matrix import ResponseMatrix
 __all__ = ["IRTFit", "fit", "pick_device"]
 
 _MAX_NODES = 256  # more would cost more than θ as a site
+_ONE_THREAD = 2_000_000  # cells
 _MAX_JOINED = 24  # unknowns that get one full covariance
 
 
@@ -85,12 +88,12 @@ def fit(
         raise InputError(f"an IRT fit needs at least 2 models and 2 items, got {responses.shape}")
     where = pick_device(device)
     began = time.perf_counter()
-    counts = Counts.of(responses, where)
-    start = find_start(chosen.irt, chosen.priors, counts)
-    nodes = _nodes(start)
-    if nodes is not None:
-        start = refine_start(chosen.irt, chosen.priors, counts, start, nodes)
-    with pyro_isolated(seed, where), objective_bar("fit", progress) as report:
+    with _threads_for(responses), pyro_isolated(seed, where), objective_bar("fit", progress) as report:
+        counts = Counts.of(responses, where)
+        start = find_start(chosen.irt, chosen.priors, counts)
+        nodes = _nodes(start)
+        if nodes is not None:
+            start = refine_start(chosen.irt, chosen.priors, counts, start, nodes)
         guide = NormalGuide(_blocks(chosen, start, marginal=nodes is not None))
         outcome = _laplace_outcome(start)
         if method == "svi":
@@ -103,6 +106,18 @@ def fit(
     bank, abilities = _standardised(bank, _abilities(bank, guide, responses), responses)
     seconds = time.perf_counter() - began
     return IRTFit(bank, abilities, elbo_table(outcome.elbo), outcome.converged, outcome.message, seconds)
+
+
+@contextmanager
+def _threads_for(responses: ResponseMatrix) -> Iterator[None]:
+    """One thread for a matrix so small that more would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    if responses.values.size < _ONE_THREAD:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def pick_device(device: str) -> torch.device:
