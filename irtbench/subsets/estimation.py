@@ -39,8 +39,8 @@ def estimate(
     Args:
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
-        method: ``mean`` (plain), ``weighted``, ``p-irt``, ``gp-irt`` or ``default``: ``gp-irt``, or
-            ``weighted`` without a bank.
+        method: ``mean`` (raw score of the subset), ``weighted``, ``p-irt``, ``gp-irt`` or ``default``
+            (``gp-irt``, or ``weighted`` without a bank).
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
@@ -101,17 +101,15 @@ def _by_design(subset: Subset, method: str) -> bool:
     if method not in MODEL_FREE or subset.method not in ("random", "stratified"):
         return False
     strata = subset.board.strata
-    if len(np.unique(strata[subset.board.chosen])) < strata.max() + 1:
-        return False
-    plain = subset.info["average"] == "micro" or strata.max() == 0
-    return method == "weighted" or subset.method == "stratified" or plain
+    return len(np.unique(strata[subset.board.chosen])) == strata.max() + 1
 
 
 def _design_limits(
     subset: Subset, method: str, values: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     board = subset.board
-    strata = np.zeros_like(board.strata) if (method, subset.method) == ("mean", "random") else board.strata
+    simple = (method, subset.method, board.macro) == ("mean", "random", False)
+    strata = np.zeros_like(board.strata) if simple else board.strata
     everything = np.ones(len(board.chosen), dtype=bool)
     weights = coefficients(method, board, everything)[0]
     return design_interval(values, weights, strata[board.chosen], np.bincount(strata), level)

@@ -7,7 +7,7 @@ An estimator is a choice of c and d. With f the weights of the full score, w the
 ========  ==========================================  =========================================
 name      c                                           d
 ========  ==========================================  =========================================
-mean      1/n                                         0
+mean      1/n; macro: 1/(B n_b) in benchmark b        0
 weighted  w                                           0
 p-irt     f                                           f on the items not seen
 gp-irt    λ c(weighted) + (1 − λ) c(p-irt)            (1 − λ) d(p-irt), λ per group of items
@@ -52,6 +52,7 @@ class Board:
         strata: code of the benchmark of each item (n_items,).
         error: mean absolute error b of the IRT model's prediction of each group's mean (n_groups,).
         variance: mean variance v of a model's responses within each group (n_groups,).
+        macro: whether the full score averages benchmarks rather than items.
     """
 
     full: np.ndarray
@@ -61,6 +62,7 @@ class Board:
     strata: np.ndarray
     error: np.ndarray
     variance: np.ndarray
+    macro: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def coefficients(method: str, board: Board, seen: np.ndarray) -> tuple[np.ndarra
     weights = np.where(seen, board.weights, 0.0)
     weights = weights / weights.sum()
     if method == "mean":
-        return seen / seen.sum(), np.zeros(n_items)
+        return _plain(board, seen), np.zeros(n_items)
     if method == "weighted":
         return weights, np.zeros(n_items)
     own = np.where(seen, board.full[board.chosen], 0.0)
@@ -133,6 +135,15 @@ def coefficients(method: str, board: Board, seen: np.ndarray) -> tuple[np.ndarra
     in_group = np.bincount(group, weights, n_groups)[group]
     within = np.bincount(board.groups, board.full)[group] * weights / np.where(in_group > 0, in_group, 1)
     return lam[group] * within + (1 - lam[group]) * own, (1 - lam[board.groups]) * d
+
+
+def _plain(board: Board, seen: np.ndarray) -> np.ndarray:
+    """Coefficients of the raw score of the items seen, averaged as the full score is."""
+    if not board.macro:
+        return np.asarray(seen / seen.sum())
+    stratum = board.strata[board.chosen]
+    members = np.bincount(stratum[seen], minlength=board.strata.max() + 1)
+    return np.where(seen, 1 / np.maximum(members, 1)[stratum], 0) / (members > 0).sum()
 
 
 def patterns(seen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

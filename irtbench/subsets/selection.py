@@ -142,7 +142,7 @@ def select(
     else:
         chosen, weights = STRATEGIES[method](task)
     unknown = np.zeros(groups.max() + 1)
-    board = Board(full, chosen, weights, groups, strata, unknown, unknown)
+    board = Board(full, chosen, weights, groups, strata, unknown, unknown, average == "macro")
     again = None
     if method in _LOOK_AT_MODELS and size < responses.n_items:
 

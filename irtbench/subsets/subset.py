@@ -92,6 +92,7 @@ class Subset:
             strata=np.unique(self.benchmark["benchmark"].astype(str), return_inverse=True)[1],
             error=self.groups["error"].to_numpy(dtype=float),
             variance=self.groups["variance"].to_numpy(dtype=float),
+            macro=self.info["average"] == "macro",
         )
 
     @cached_property

@@ -23,7 +23,9 @@ def board_of(sim, chosen, average="micro", error=0.05):
     full = item_weights(sim.responses.benchmarks, average)
     chosen = np.asarray(chosen)
     weights = design_weights(chosen, strata, full)
-    return Board(full, chosen, weights, strata, strata, np.full(2, error), np.array([0.2, 0.1]))
+    return Board(
+        full, chosen, weights, strata, strata, np.full(2, error), np.array([0.2, 0.1]), average == "macro"
+    )
 
 
 def run(sim, board, method, hide=None):
@@ -36,15 +38,19 @@ def run(sim, board, method, hide=None):
     return estimate_scores(method, board, values, Curves.of(sim.bank), posterior)
 
 
-# the plain mean does not know of macro averages
-CENSUS = [(m, a) for m in ESTIMATORS for a in ("micro", "macro") if (m, a) != ("mean", "macro")]
-
-
-@pytest.mark.parametrize(("method", "average"), CENSUS)
+@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize("average", ["micro", "macro"])
 def test_all_items_seen_gives_the_full_score(sim, method, average):
     score, sd = run(sim, board_of(sim, np.arange(60), average), method)
     assert score == pytest.approx(sim.responses.scores(average).to_numpy(), abs=1e-6)
     assert sd == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("average", ["micro", "macro"])
+def test_mean_is_the_raw_score_of_the_subset(sim, average):
+    chosen = [0, 3, 11, 40]
+    expected = sim.responses.take(items=chosen).scores(average)
+    assert run(sim, board_of(sim, chosen, average), "mean")[0] == pytest.approx(expected.to_numpy(), abs=1e-6)
 
 
 def test_gp_irt_is_p_irt_without_model_error(sim):
