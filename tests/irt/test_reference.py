@@ -88,15 +88,16 @@ def block(name):
 
 
 # Smallest correlation of θ, and of the order of the items by P(right) at θ = 0, that the block must show.
+# Measured: 2PL blocks .998 and .998 or more, mmlu_B .995 and .999, arc_A .981 and .995, winogrande_B .982 and .976.
 # mirt's 4PL blocks are fitted as 3PL, and mirt lets slopes turn negative (arc_A 12 items, winogrande_B 10).
 AGREEMENT = {
     "truthfulqa_B": ("2pl", 0.995, 0.995),
     "arc_B": ("2pl", 0.995, 0.995),
     "gsm8k_B": ("2pl", 0.995, 0.995),
     "gsm8k_A": ("2pl", 0.995, 0.995),
-    "mmlu_B": ("3pl", 0.97, 0.97),
-    "arc_A": ("3pl", 0.98, 0.98),
-    "winogrande_B": ("3pl", 0.92, 0.97),
+    "mmlu_B": ("3pl", 0.99, 0.99),
+    "arc_A": ("3pl", 0.97, 0.98),
+    "winogrande_B": ("3pl", 0.97, 0.965),
 }
 
 
