@@ -88,7 +88,8 @@ def block(name):
 
 
 # Smallest correlation of θ, and of the order of the items by P(right) at θ = 0, that the block must show.
-# Measured: 2PL blocks .998 and .998 or more, mmlu_B .995 and .999, arc_A .981 and .995, winogrande_B .982 and .976.
+# Measured: 2PL blocks .998 and .998 or more, mmlu_B .995 and .999, arc_A .981 and .995, winogrande_B
+# .982 and .976.
 # mirt's 4PL blocks are fitted as 3PL, and mirt lets slopes turn negative (arc_A 12 items, winogrande_B 10).
 AGREEMENT = {
     "truthfulqa_B": ("2pl", 0.995, 0.995),
