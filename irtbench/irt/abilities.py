@@ -111,13 +111,30 @@ def ability_posterior(bank: ItemBank, responses: ResponseMatrix) -> AbilityPoste
 
 
 def _log_posterior(bank: ItemBank, responses: ResponseMatrix) -> np.ndarray:
-    """Log posterior of each model on the grid, (n_models, n_grid), by two matrix products."""
+    """Log posterior of each model on the grid, (n_models, n_grid), by matrix products."""
     items = bank.take(responses.item_ids)
+    if bank.likelihood == "beta":
+        return _beta_log_likelihood(items, responses) - _GRID**2 / 2
     p = np.clip(items.probability(_GRID), 1e-12, 1 - 1e-12)
     trials = responses.observed.astype(float) if responses.trials is None else responses.trials.astype(float)
     right = np.nan_to_num(responses.values).astype(float) * trials
     wrong = trials - right
     return np.asarray(right @ np.log(p).T + wrong @ np.log1p(-p).T - _GRID**2 / 2)
+
+
+def _beta_log_likelihood(items: ItemBank, responses: ResponseMatrix) -> np.ndarray:
+    """Log-likelihood of continuous responses on the grid, by the statistics that the fit uses."""
+    import torch
+
+    from irtbench.irt.cells import Cells
+    from irtbench.irt.likelihood import ItemParameters, coefficients
+
+    log_a, b, logit_c, logit_d, log_phi = (torch.from_numpy(x.copy()).float() for x in items.loc.T)
+    sign = torch.from_numpy(items.sign.copy()).float()
+    parameters = ItemParameters(b, log_a, logit_c, logit_d, log_phi, sign)
+    cells = Cells.of(responses, "beta")
+    found = cells.to_models(coefficients(torch.from_numpy(_GRID), parameters))
+    return np.asarray(found.double().numpy())
 
 
 def _evaluate(spline: CubicSpline, x: np.ndarray, derivative: int = 0) -> np.ndarray:

@@ -19,9 +19,12 @@ from irtbench.responses.matrix import ResponseMatrix
 __all__ = ["ItemBank"]
 
 # The unconstrained parameters, in the order of ItemBank.loc and ItemBank.cov.
-SITES = ("log_a", "b", "logit_c")
+SITES = ("log_a", "b", "logit_c", "logit_d", "log_phi")
+# their values where the IRT model has no such parameter: a = 1 apart, c = 0, d = 1, no φ
+ABSENT = np.array([0.0, 0.0, -np.inf, np.inf, np.inf])
+_K = len(SITES)
 _LOC = [f"loc_{s}" for s in SITES]
-_COV = [(j, k) for j in range(3) for k in range(j + 1)]
+_COV = [(j, k) for j in range(_K) for k in range(j + 1)]
 _COV_NAMES = [f"cov_{SITES[j]}_{SITES[k]}" for j, k in _COV]
 _METADATA = "item:"  # prefix of the metadata's columns in the file
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
@@ -30,16 +33,19 @@ _NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemBank:
-    r"""Calibrated items: the posterior of discrimination a, difficulty b and guessing c of each.
+    r"""Calibrated items: the posterior of each item's parameters.
 
-    The posterior of an item is normal on the unconstrained scale (log a, b, logit c); a parameter
-    that the IRT model does not have is fixed with variance 0 (log a = 0 apart, logit c = -∞).
+    The posterior of an item is normal on the unconstrained scale (log \|a\|, b, logit c, logit d, log φ):
+    discrimination, difficulty, lower and upper asymptote, and the precision of continuous responses. A
+    parameter that the IRT model does not have is fixed with variance 0 (logit c = -∞, logit d = log φ = ∞).
+    The sign of a is the more probable one: items that abler models fail have a < 0.
 
     Attributes:
         metadata: table about the items, indexed by item id (``benchmark`` …).
-        loc: posterior means of (log a, b, logit c), (n_items, 3).
-        cov: posterior covariances, (n_items, 3, 3).
-        info: ``irt`` (1pl, 2pl, 3pl), ``metric``, ``higher_is_better``, ``calibrated_on`` (n_models,
+        loc: posterior means, (n_items, 5).
+        cov: posterior covariances, (n_items, 5, 5).
+        sign: 1 or -1, sign of a, (n_items,).
+        info: ``irt`` (1pl … 4pl), ``likelihood`` (bernoulli, beta), ``metric``, ``higher_is_better``, ``calibrated_on`` (n_models,
             n_items, n_responses, fingerprint), ``ability`` (mean, sd, min, max of the calibration
             models), ``seed``, ``config``, ``versions``.
 
@@ -53,10 +59,12 @@ class ItemBank:
     metadata: pd.DataFrame
     loc: np.ndarray
     cov: np.ndarray
+    sign: np.ndarray
     info: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for name, shape in (("loc", (len(self.metadata), 3)), ("cov", (len(self.metadata), 3, 3))):
+        n = len(self.metadata)
+        for name, shape in (("loc", (n, _K)), ("cov", (n, _K, _K)), ("sign", (n,))):
             array = np.array(getattr(self, name), dtype=np.float64)
             if array.shape != shape:
                 raise InputError(f"item bank: {name} has shape {array.shape}, expected {shape}")
@@ -65,7 +73,7 @@ class ItemBank:
 
     @property
     def irt(self) -> str:
-        """The IRT model: ``1pl``, ``2pl`` or ``3pl``."""
+        """The IRT model: ``1pl``, ``2pl``, ``3pl`` or ``4pl``."""
         return str(self.info["irt"])
 
     @property
@@ -82,33 +90,40 @@ class ItemBank:
     def items(self) -> pd.DataFrame:
         """Table by item id: mean and sd of each parameter on the natural scale, then the metadata.
 
-        Columns ``discrimination, difficulty, guessing, upper_asymptote``, each with ``*_sd``.
+        Columns ``discrimination, difficulty, guessing, upper_asymptote`` (and ``precision`` for continuous
+        responses), each with ``*_sd``.
         """
-        log_a, b, _ = self.loc.T
         var = np.einsum("ijj->ij", self.cov)
-        mean_a = np.exp(log_a + var[:, 0] / 2)
-        c = expit(self.loc[:, 2:] + np.sqrt(var[:, 2:]) * _NODES)
-        mean_c = c @ _NODE_WEIGHTS
-        sd_c = np.sqrt(np.maximum((c - mean_c[:, None]) ** 2 @ _NODE_WEIGHTS, 0))
-        table = pd.DataFrame(
-            {
-                "discrimination": mean_a,
-                "discrimination_sd": mean_a * np.sqrt(np.expm1(var[:, 0])),
-                "difficulty": b,
-                "difficulty_sd": np.sqrt(var[:, 1]),
-                "guessing": mean_c,
-                "guessing_sd": sd_c,
-                "upper_asymptote": 1.0,
-                "upper_asymptote_sd": 0.0,
-            },
-            index=self.metadata.index,
-        )
+        mean_a, sd_a = _lognormal(self.loc[:, 0], var[:, 0])
+        columns = {
+            "discrimination": self.sign * mean_a,
+            "discrimination_sd": sd_a,
+            "difficulty": self.loc[:, 1],
+            "difficulty_sd": np.sqrt(var[:, 1]),
+        }
+        columns["guessing"], columns["guessing_sd"] = _logit_normal(self.loc[:, 2], var[:, 2])
+        upper = _logit_normal(self.loc[:, 3], var[:, 3])
+        columns["upper_asymptote"], columns["upper_asymptote_sd"] = upper
+        if self.likelihood == "beta":
+            columns["precision"], columns["precision_sd"] = _lognormal(self.loc[:, 4], var[:, 4])
+        table = pd.DataFrame(columns, index=self.metadata.index)
         return table.join(self.metadata.rename(columns=lambda c: f"{c}_given" if c in table else c))
 
+    @property
+    def likelihood(self) -> str:
+        """``bernoulli``, or ``beta`` for continuous responses."""
+        return str(self.info.get("likelihood", "bernoulli"))
+
     @cached_property
-    def curve_parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Point values (a, b, c) for the item response function: at the posterior median."""
-        return np.exp(self.loc[:, 0]), self.loc[:, 1], expit(self.loc[:, 2])
+    def curve_parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Point values (a, b, c, d) for the item response function: at the posterior median, a signed."""
+        log_a, b, logit_c, logit_d, _ = self.loc.T
+        return self.sign * np.exp(log_a), b, expit(logit_c), expit(logit_d)
+
+    @cached_property
+    def precision(self) -> np.ndarray:
+        """Precision φ of continuous responses, at the posterior median."""
+        return np.exp(self.loc[:, 4])
 
     def probability(self, theta: Any) -> np.ndarray:
         """Probability of a right response at each ability, (n_theta, n_items), at the posterior median."""
@@ -124,15 +139,22 @@ class ItemBank:
             seed: seed of the generator.
 
         Returns:
-            ``discrimination``, ``difficulty``, ``guessing``: arrays (n, n_items).
+            ``discrimination``, ``difficulty``, ``guessing``, ``upper_asymptote`` (and ``precision``): arrays
+            (n, n_items).
         """
         rng = np.random.default_rng(seed)
-        root = _square_root(self.cov)
-        z = rng.standard_normal((n, self.n_items, 3))
-        loc = np.where(np.isfinite(self.loc), self.loc, 0.0)
-        x = loc + np.einsum("ijk,nik->nij", root, z)
-        guessing = np.where(np.isfinite(self.loc[:, 2]), expit(x[..., 2]), expit(self.loc[:, 2]))
-        return {"discrimination": np.exp(x[..., 0]), "difficulty": x[..., 1], "guessing": guessing}
+        fixed = ~np.isfinite(self.loc)
+        x = np.where(fixed, 0.0, self.loc) + np.einsum(
+            "ijk,nik->nij", _square_root(self.cov), rng.standard_normal((n, self.n_items, _K))
+        )
+        x = np.where(fixed, self.loc, x)
+        found = {
+            "discrimination": self.sign * np.exp(x[..., 0]),
+            "difficulty": x[..., 1],
+            "guessing": expit(x[..., 2]),
+            "upper_asymptote": expit(x[..., 3]),
+        }
+        return found | ({"precision": np.exp(x[..., 4])} if self.likelihood == "beta" else {})
 
     def take(self, items: Sequence[str]) -> ItemBank:
         """Return the bank with these items, in this order.
@@ -146,7 +168,9 @@ class ItemBank:
             raise InputError(
                 f"item {unknown[0]!r} is not in the bank ({len(unknown)} of {len(index)} items are unknown)"
             )
-        return ItemBank(self.metadata.iloc[index], self.loc[index], self.cov[index], self.info)
+        return ItemBank(
+            self.metadata.iloc[index], self.loc[index], self.cov[index], self.sign[index], self.info
+        )
 
     def refuse_foreign(self, responses: ResponseMatrix) -> None:
         """Check that the responses measure what the bank was calibrated on.
@@ -174,7 +198,8 @@ class ItemBank:
             "\n".join(self.item_ids),
             self.loc.tobytes(),
             self.cov.tobytes(),
-            f"{self.irt} {self.info.get('metric')}",
+            self.sign.tobytes(),
+            f"{self.irt} {self.likelihood} {self.info.get('metric')}",
         )
 
     def __repr__(self) -> str:
@@ -190,7 +215,8 @@ class ItemBank:
     def _write(self, folder: Path) -> None:
         exact = dict(zip(_LOC, self.loc.T, strict=True))
         exact |= {n: self.cov[:, j, k] for n, (j, k) in zip(_COV_NAMES, _COV, strict=True)}
-        table = self.items.iloc[:, :8].assign(**exact).join(self.metadata.add_prefix(_METADATA))
+        summary = self.items.iloc[:, : 10 if self.likelihood == "beta" else 8]
+        table = summary.assign(**exact, sign=self.sign).join(self.metadata.add_prefix(_METADATA))
         table.to_parquet(folder / "items.parquet")
         content = {"kind": "ItemBank", "schema": SCHEMA, "fingerprint": self.fingerprint, **self.info}
         write_json(folder / "bank.json", content)
@@ -207,7 +233,8 @@ class ItemBank:
         try:
             table = pd.read_parquet(folder / "items.parquet")
             loc = table[_LOC].to_numpy(dtype=float, copy=True)
-            cov = np.zeros((len(table), 3, 3))
+            cov = np.zeros((len(table), _K, _K))
+            sign = table["sign"].to_numpy(dtype=float, copy=True)
             for name, (j, k) in zip(_COV_NAMES, _COV, strict=True):
                 cov[:, j, k] = cov[:, k, j] = table[name]
         except (OSError, KeyError, ValueError) as error:
@@ -216,7 +243,7 @@ class ItemBank:
         metadata = table[[c for c in table if c.startswith(_METADATA)]]
         metadata = metadata.rename(columns=lambda c: c.removeprefix(_METADATA))
         metadata.index = pd.Index(metadata.index.astype(str), name="item", dtype=object)
-        bank = cls(metadata, loc, cov, info)
+        bank = cls(metadata, loc, cov, sign, info)
         if bank.fingerprint != content.get("fingerprint"):
             raise InputError(
                 f"{folder}: items.parquet does not match bank.json; the bank was damaged or edited"
@@ -224,7 +251,20 @@ class ItemBank:
         return bank
 
 
+def _lognormal(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of the exponential of a normal."""
+    value = np.exp(mean + var / 2)
+    return value, value * np.sqrt(np.expm1(var))
+
+
+def _logit_normal(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of the logistic function of a normal, by quadrature."""
+    x = expit(mean[:, None] + np.sqrt(var[:, None]) * _NODES)
+    value = x @ _NODE_WEIGHTS
+    return value, np.sqrt(np.maximum((x - value[:, None]) ** 2 @ _NODE_WEIGHTS, 0))
+
+
 def _square_root(cov: np.ndarray) -> np.ndarray:
-    """Symmetric square roots of positive semi-definite matrices (n, 3, 3)."""
+    """Symmetric square roots of positive semi-definite matrices (n, K, K)."""
     value, vector = np.linalg.eigh(cov)
     return np.asarray(np.einsum("nij,nj,nkj->nik", vector, np.sqrt(np.maximum(value, 0)), vector))

@@ -15,22 +15,32 @@ __all__ = ["posterior_draws", "to_arviz"]
 def posterior_draws(fit: IRTFit, draws: int = 500, seed: int = 0) -> dict[str, np.ndarray]:
     """Draw abilities (draws, n_models) and item parameters (draws, n_items) from the posterior.
 
+    A fit by ``nuts`` gives draws of its chains, others draws of their normal posteriors.
+
     Args:
         fit: a fitted IRT model.
         draws: number of draws.
         seed: seed of the draws.
     """
     rng = np.random.default_rng([seed, 1])
+    if fit.draws is not None:
+        flat = {name: x.reshape(-1, x.shape[-1]) for name, x in fit.draws.items()}
+        n = len(flat["ability"])
+        pick = rng.choice(n, size=draws, replace=draws > n)
+        return {name: x[pick] for name, x in flat.items()}
     mean, sd = fit.abilities["mean"].to_numpy(), fit.abilities["sd"].to_numpy()
     ability = mean + sd * rng.standard_normal((draws, len(mean)))
     return {"ability": ability, **fit.bank.draws(draws, seed)}
 
 
 def to_arviz(fit: IRTFit, draws: int = 500, seed: int = 0) -> Any:
-    """Posterior draws as an ArviZ object (one chain); see :meth:`irtbench.irt.fitted.IRTFit.to_arviz`."""
+    """Posterior draws as an ArviZ object; see :meth:`irtbench.irt.fitted.IRTFit.to_arviz`."""
     import arviz
 
-    posterior = {name: x[None] for name, x in posterior_draws(fit, draws, seed).items()}
+    if fit.draws is not None:
+        posterior = dict(fit.draws)
+    else:
+        posterior = {name: x[None] for name, x in posterior_draws(fit, draws, seed).items()}
     coords = {"model": list(fit.abilities.index), "item": fit.bank.item_ids}
     dims = {name: ["model" if name == "ability" else "item"] for name in posterior}
     if int(arviz.__version__.split(".")[0]) >= 1:

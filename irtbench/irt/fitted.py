@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class IRTFit:
         converged: whether the method's criterion was met.
         message: the same in words.
         seconds: wall time of the fit.
+        checks: DataFrame by item of how good the approximation is: ``pareto_k`` after ``svi`` (below 0.7 is
+            good), ``r_hat`` and ``ess_bulk`` after ``nuts``.
+        draws: the chains of ``nuts``, (chains, draws, …) by name; None for the other methods, whose draws
+            are made from their normal posteriors when they are asked for.
     """
 
     bank: ItemBank
@@ -38,11 +43,13 @@ class IRTFit:
     converged: bool
     message: str
     seconds: float
+    checks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    draws: Mapping[str, np.ndarray] | None = None
 
     def probability(self) -> np.ndarray:
         r"""Posterior probability of a right response, (n_models, n_items).
 
-        .. math:: E[P] ≈ \bar c + (1 - \bar c)\, σ(\bar z / \sqrt{1 + π \operatorname{Var}(z)/8})
+        .. math:: E[P] ≈ \bar c + (\bar d - \bar c)\, σ(\bar z / \sqrt{1 + π \operatorname{Var}(z)/8})
 
         with z = a(θ - b) and its variance by the delta method over abilities and items.
 
@@ -54,12 +61,12 @@ class IRTFit:
             self.abilities["mean"].to_numpy()[:, None],
             self.abilities["sd"].to_numpy()[:, None] ** 2,
         )
-        a, b, _ = self.bank.curve_parameters
+        a, b, _, _ = self.bank.curve_parameters
         cov = self.bank.cov
         z = a * (theta - b)
         variance = a**2 * (var_theta + cov[:, 1, 1]) + z**2 * cov[:, 0, 0] - 2 * a * z * cov[:, 0, 1]
-        c = self.bank.items["guessing"].to_numpy()
-        return np.asarray(c + (1 - c) * expit(z / np.sqrt(1 + np.pi * np.maximum(variance, 0) / 8)))
+        c, d = (self.bank.items[name].to_numpy() for name in ("guessing", "upper_asymptote"))
+        return np.asarray(c + (d - c) * expit(z / np.sqrt(1 + np.pi * np.maximum(variance, 0) / 8)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -97,6 +104,9 @@ class IRTFit:
             self.bank._write(folder)
             self.abilities.to_parquet(folder / "abilities.parquet")
             self.elbo.to_parquet(folder / "elbo.parquet", index=False)
+            self.checks.to_parquet(folder / "checks.parquet")
+            if self.draws is not None:
+                np.savez(folder / "draws.npz", **self.draws)
             content = {
                 "kind": "IRTFit",
                 "schema": SCHEMA,
@@ -120,10 +130,18 @@ class IRTFit:
         try:
             abilities = pd.read_parquet(folder / "abilities.parquet")
             elbo = pd.read_parquet(folder / "elbo.parquet")
+            checks = pd.read_parquet(folder / "checks.parquet")
+            draws = None
+            if (folder / "draws.npz").exists():
+                with np.load(folder / "draws.npz") as stored:
+                    draws = dict(stored)
         except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: abilities or ELBO cannot be read ({error})") from None
+            raise InputError(f"{folder}: abilities, ELBO, checks or draws cannot be read ({error})") from None
+        checks.index = bank.metadata.index
         abilities.index = pd.Index(abilities.index.astype(str), name="model", dtype=object)
-        found = cls(bank, abilities, elbo, content["converged"], content["message"], content["seconds"])
+        found = cls(
+            bank, abilities, elbo, content["converged"], content["message"], content["seconds"], checks, draws
+        )
         if found.fingerprint != content.get("fingerprint"):
             raise InputError(f"{folder}: its files do not belong together; the fit was damaged or edited")
         return found

@@ -1,4 +1,4 @@
-"""Fit an IRT model to a response matrix: the start, SVI, and the item bank that comes out."""
+"""Fit an IRT model to a response matrix: the start, SVI, the weighting, and the item bank that comes out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,65 +15,75 @@ import torch
 from torch import Tensor
 
 from irtbench.errors import ConvergenceWarning, InputError
-from irtbench.files import versions
-from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
-from irtbench.irt.fitted import IRTFit, abilities_table, elbo_table
+from irtbench.irt.cells import Cells
+from irtbench.irt.fitted import IRTFit
 from irtbench.irt.guide import Block, NormalGuide, joined
-from irtbench.irt.likelihood import Counts
-from irtbench.irt.models import ITEM_SITES, irt_model
-from irtbench.irt.recipes import Population, Recipe, recipe
+from irtbench.irt.likelihood import node_log_posterior
+from irtbench.irt.models import Problem, irt_model
+from irtbench.irt.posterior import Posterior, settle_populations, weigh_items, widen_items
+from irtbench.irt.recipes import Recipe, recipe
+from irtbench.irt.results import assemble
 from irtbench.irt.start import Start, find_start, refine_start
 from irtbench.irt.svi import Outcome, maximise_elbo, pyro_isolated
 from irtbench.progress import objective_bar
+from irtbench.responses.checks import refuse_disconnected
 from irtbench.responses.matrix import ResponseMatrix
 
 __all__ = ["IRTFit", "fit", "pick_device"]
 
-_MAX_NODES = 256  # more would cost more than θ as a site
+METHODS = ("svi", "laplace", "nuts")
+_MAX_GRID = 256  # a finer grid would cost more than θ as a site
 _ONE_THREAD = 2_000_000  # cells
 _MAX_JOINED = 24  # unknowns that get one full covariance
+_BAD_K = 0.7
 
 
 def fit(
     responses: ResponseMatrix,
     irt: str | Recipe = "2pl",
     *,
-    method: Literal["svi", "laplace"] = "svi",
+    method: Literal["svi", "laplace", "nuts"] = "svi",
+    bank: ItemBank | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: bool = False,
 ) -> IRTFit:
-    r"""Fit a 1PL, 2PL or 3PL to a response matrix and return items and abilities with uncertainty.
+    r"""Fit a 1PL … 4PL to a response matrix and return items and abilities with uncertainty.
 
-    .. math:: P(y_{mi} = 1) = c_i + (1 - c_i)\, σ(a_i (θ_m - b_i)),\quad θ_m ∼ N(0, 1)
+    .. math:: P(y_{mi} = 1) = c_i + (d_i - c_i)\, σ(a_i (θ_m - b_i)),\quad θ_m ∼ N(0, 1)
 
-    with b, log a and logit c normal in populations whose means and spreads are learned. Missing cells
-    are left out; repeated samples enter as binomial counts; continuous responses in [0, 1] by the
-    Bernoulli quasi-likelihood (their intervals are then conservative).
+    with b, log \|a\|, logit c and logit d normal in populations whose means and spreads are learned. Missing
+    cells are left out; repeated samples enter as binomial counts; continuous responses in [0, 1] by the
+    beta likelihood of :mod:`irtbench.irt.likelihood`. Items that abler models fail get a < 0.
 
     Args:
         responses: (n_models, n_items).
-        irt: ``1pl`` (one discrimination), ``2pl``, ``3pl``, or a :class:`Recipe` with priors of your own.
-        method: ``svi`` (Pyro, started from the penalised maximum) or ``laplace`` (that maximum and its
-            curvature: instant, and good where there are many items).
+        irt: ``1pl`` (one discrimination), ``2pl``, ``3pl``, ``4pl``, or a :class:`Recipe` with likelihood
+            and priors of your own.
+        method: ``svi`` (Pyro, started from the penalised maximum, its items weighted to their posterior),
+            ``laplace`` (the maximum and its curvature: instant, intervals a little too narrow) or ``nuts``
+            (Pyro's Hamiltonian Monte Carlo, the reference: for small data).
+        bank: calibrated items to link to: those that the responses share stay as they are, the others are
+            calibrated on the bank's scale.
         device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
-        seed: seed of SVI.
+        seed: seed of SVI or of the chains.
         progress: show a bar on a terminal.
 
     Returns:
-        An :class:`IRTFit`: ``.bank``, ``.abilities``, ``.probability()``, ``.elbo``, ``.converged``.
+        An :class:`IRTFit`: ``.bank``, ``.abilities``, ``.probability()``, ``.elbo``, ``.converged``, ``.checks``.
 
     Raises:
-        InputError: unknown ``irt``, ``method`` or device, fewer than two models or items.
+        InputError: unknown ``irt``, ``method`` or device, fewer than two models or items, groups of models
+            without an item in common, a bank that does not match.
 
     Warns:
         ConvergenceWarning: the criterion was not met.
 
     References:
         Birnbaum (1968) in Lord & Novick; Hoffman et al. (2013), Stochastic variational inference,
-        https://jmlr.org/papers/v14/hoffman13a.html; Natesan et al. (2016), Bayesian prior choice in
-        IRT estimation using MCMC and variational Bayes, https://doi.org/10.3389/fpsyg.2016.01422
+        https://jmlr.org/papers/v14/hoffman13a.html; Kim (2006), Fixed parameter calibration,
+        https://doi.org/10.1111/j.1745-3984.2006.00021.x
 
     Example:
         >>> from irtbench.irt import simulate
@@ -82,30 +93,63 @@ def fit(
         True
     """
     chosen = irt if isinstance(irt, Recipe) else recipe(irt)
-    if method not in ("svi", "laplace"):
-        raise InputError(f"method must be 'svi' or 'laplace', got {method!r}")
+    if method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if min(responses.shape) < 2:
         raise InputError(f"an IRT fit needs at least 2 models and 2 items, got {responses.shape}")
+    refuse_disconnected(responses)
     where = pick_device(device)
     began = time.perf_counter()
     with _threads_for(responses), pyro_isolated(seed, where), objective_bar("fit", progress) as report:
-        counts = Counts.of(responses, where)
-        start = find_start(chosen.irt, chosen.priors, counts)
-        nodes = _nodes(start)
-        if nodes is not None:
-            start = refine_start(chosen.irt, chosen.priors, counts, start, nodes)
-        guide = NormalGuide(_blocks(chosen, start, marginal=nodes is not None))
-        outcome = _laplace_outcome(start)
-        if method == "svi":
-            model = irt_model(chosen.irt, chosen.priors, counts, nodes)
-            outcome = maximise_elbo(model, guide, chosen.steps, report)
+        problem = _problem(responses, chosen, bank, where)
+        start = find_start(problem)
+        grid = _grid(start, problem)
+        if grid is not None:
+            start = refine_start(problem, start, grid)
+        if method == "nuts":
+            from irtbench.irt.nuts import sample
+
+            found, outcome, draws = sample(problem, start, seed, report)
+        elif method == "svi":
+            found, outcome, draws = *_svi(problem, start, grid, chosen, seed, report), None
+        else:
+            found, outcome, draws = _laplace(start), _laplace_outcome(start), None
+        if grid is not None and draws is None:
+            found = _with_grid_abilities(problem, found, grid)
+    outcome = _judged(outcome, found)
     if not outcome.converged:
         warnings.warn(f"{chosen.irt} {method}: {outcome.message}", ConvergenceWarning, stacklevel=2)
     config = {"method": method, "device": where.type, "recipe": chosen.to_dict()}
-    bank = _bank(responses, chosen.irt, guide, seed, config)
-    bank, abilities = _standardised(bank, _abilities(bank, guide, responses), responses)
-    seconds = time.perf_counter() - began
-    return IRTFit(bank, abilities, elbo_table(outcome.elbo), outcome.converged, outcome.message, seconds)
+    return assemble(responses, problem, found, outcome, draws, bank, config, seed, began)
+
+
+def _problem(
+    responses: ResponseMatrix, chosen: Recipe, bank: ItemBank | None, where: torch.device
+) -> Problem:
+    family = chosen.likelihood
+    if family == "auto":
+        family = "beta" if responses.kind == "continuous" else "bernoulli"
+    codes = np.zeros(responses.n_items, dtype=np.int64)
+    if chosen.by_benchmark:
+        codes = pd.factorize(responses.items["benchmark"])[0].astype(np.int64)
+    problem = Problem.of(chosen, Cells.of(responses, family, where), torch.from_numpy(codes).to(where))
+    return problem if bank is None else problem.linked(bank, responses)
+
+
+def _svi(
+    problem: Problem, start: Start, grid: Tensor | None, chosen: Recipe, seed: int, report: Any
+) -> tuple[Posterior, Outcome]:
+    settled = _laplace(start)
+    if grid is None and problem.known is None:
+        settled = settle_populations(problem, settled, seed)
+    guide = NormalGuide(_blocks(problem, settled, marginal=grid is not None))
+    nodes = settled.nodes(problem) if grid is None else None
+    model = irt_model(problem, settled, nodes=nodes, grid=grid)
+    outcome = maximise_elbo(model, guide, chosen.steps, report)
+    found = _from_guide(problem, settled, guide)
+    if grid is None:
+        found = widen_items(problem, weigh_items(problem, found, seed))
+    return found, outcome
 
 
 @contextmanager
@@ -139,53 +183,35 @@ def pick_device(device: str) -> torch.device:
     return found
 
 
-def _nodes(start: Start) -> Tensor | None:
-    """Nodes to integrate abilities over, half a posterior sd apart; None keeps abilities as sites.
+def _grid(start: Start, problem: Problem) -> Tensor | None:
+    """Abilities to integrate θ over, half a posterior sd apart; None keeps abilities as sites.
 
     In a classical test (more models than items) θ is uncertain and must be integrated out: a guide that
     factorises over models and items would be overconfident. With many items θ is nearly known.
     """
-    if len(start.theta) <= len(start.items):
+    if len(start.theta) <= len(start.items) or problem.known is not None:
         return None
     low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
     apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))
     n = int(float(high.max() - low.min()) / apart) + 2
-    if n > _MAX_NODES:
+    if n > _MAX_GRID:
         return None
     return torch.linspace(float(low.min()), float(high.max()), n, device=start.theta.device)
 
 
-def _blocks(chosen: Recipe, start: Start, *, marginal: bool) -> list[Block]:
-    """The guide's blocks at the Laplace posterior; all item parameters in one block if they are few."""
-    columns = {site: (slice(None), k) for k, site in enumerate(ITEM_SITES[chosen.irt])}
-    items = [Block(columns, start.items, torch.linalg.cholesky(start.items_cov))]
-    if len(start.common):
-        loc, sd = start.common
-        items.append(Block({"log_discrimination": (0, 0)}, loc.reshape(1, 1), sd.reshape(1, 1, 1)))
-    items += _population_blocks(chosen, start)
-    if marginal and sum(block.loc.numel() for block in items) <= _MAX_JOINED:
-        return [joined(items)]
-    if marginal:
-        return items
-    ability = Block({"ability": (slice(None), 0)}, start.theta[:, None], start.theta_sd[:, None, None])
-    return [ability, *items]
-
-
-def _population_blocks(chosen: Recipe, start: Start) -> list[Block]:
-    """One scalar block for each learned mean and log spread, as sure as n items make it."""
-    n = len(start.items)
-    blocks = []
-    for site, (mean, spread) in zip(ITEM_SITES[chosen.irt], start.populations, strict=True):
-        prior: Population = getattr(chosen.priors, site)
-        for name, value, sd, learned in (
-            ("mean", mean, spread / n**0.5, prior.mean_sd),
-            ("log_spread", float(np.log(spread)), (2 * n) ** -0.5, prior.spread_sd),
-        ):
-            if learned:
-                like = start.items
-                root = like.new_tensor(min(sd, learned)).reshape(1, 1, 1)
-                blocks.append(Block({f"{site}_{name}": (0, 0)}, like.new_tensor([[value]]), root))
-    return blocks
+def _laplace(start: Start) -> Posterior:
+    return Posterior(
+        start.theta,
+        start.theta_sd,
+        start.items,
+        start.items_cov,
+        start.common,
+        start.mean,
+        start.spread,
+        start.sign,
+        start.theta.new_empty(0),
+        start.population,
+    )
 
 
 def _laplace_outcome(start: Start) -> Outcome:
@@ -193,54 +219,96 @@ def _laplace_outcome(start: Start) -> Outcome:
     return Outcome(np.array(start.trace), start.converged, message)
 
 
-def _abilities(
-    bank: ItemBank, guide: NormalGuide, responses: ResponseMatrix
-) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior means and sds of the abilities: the guide's own, or by quadrature if θ was integrated out."""
-    if any("ability" in block.sites for block in guide.blocks):
+def _blocks(problem: Problem, found: Posterior, *, marginal: bool) -> list[Block]:
+    """The guide's blocks at the Laplace posterior; all item parameters in one block if they are few."""
+    free = problem.free
+    columns = {site: (slice(None), k) for k, site in enumerate(problem.sites)}
+    items = [Block(columns, found.items[free], torch.linalg.cholesky(found.items_cov[free]))]
+    items += _scalar_block(problem, found)
+    if marginal and sum(block.loc.numel() for block in items) <= _MAX_JOINED:
+        return [joined(items)]
+    if marginal:
+        return items
+    ability = Block({"ability": (slice(None), 0)}, found.theta[:, None], found.theta_sd[:, None, None])
+    return [ability, *items]
+
+
+def _scalar_block(problem: Problem, found: Posterior) -> list[Block]:
+    """The learned means and log spreads of the populations and the 1PL's slope, independent of each other."""
+    n = torch.bincount(problem.group[problem.free], minlength=problem.n_groups).clamp_min(1).to(found.mean)
+    sites: dict[str, Any] = {}
+    loc: list[Tensor] = []
+    sd: list[Tensor] = []
+
+    def add(name: str, value: Tensor, spread: Tensor) -> None:
+        first = sum(len(x) for x in loc)
+        sites[name] = (slice(first, first + len(value)), 0)
+        loc.append(value)
+        sd.append(spread)
+
+    if problem.known is None:
+        for k, (site, prior) in enumerate(zip(problem.sites, problem.population, strict=True)):
+            mean, spread = found.mean[:, k], found.spread[:, k]
+            if prior.mean_sd:
+                add(f"{site}_mean", mean, (spread / n.sqrt()).clamp(max=prior.mean_sd))
+            if prior.spread_sd:
+                add(f"{site}_log_spread", spread.log(), (2 * n).rsqrt().clamp(max=prior.spread_sd))
+        if len(found.common):
+            add("log_discrimination", found.common[:1], found.common[1:])
+            sites["log_discrimination"] = (sum(len(x) for x in loc) - 1, 0)
+    if not loc:
+        return []
+    return [Block(sites, torch.cat(loc)[:, None], torch.cat(sd)[:, None, None])]
+
+
+def _from_guide(problem: Problem, settled: Posterior, guide: NormalGuide) -> Posterior:
+    """What the guide says, in the posterior's layout."""
+    have = {site for block in guide.blocks for site in block.sites}
+    theta, theta_sd = settled.theta, settled.theta_sd
+    if "ability" in have:
         mean, variance = guide.moments(["ability"])
-        return mean[:, 0].double().cpu().numpy(), variance[:, 0, 0].double().sqrt().cpu().numpy()
-    posterior = ability_posterior(bank, responses)
-    return posterior.mean, posterior.sd
+        theta, theta_sd = mean[:, 0], variance[:, 0, 0].sqrt()
+    free = problem.free
+    items, cov = settled.items.clone(), settled.items_cov.clone()
+    items[free], cov[free] = guide.moments(problem.sites)
+    common = settled.common
+    if "log_discrimination" in have and len(common):
+        mean, variance = guide.moments(["log_discrimination"])
+        common = torch.cat([mean[0], variance[0, 0].sqrt()])
+    populations = [settled.mean.clone(), settled.spread.log()]
+    for k, site in enumerate(problem.sites):
+        for which, name in zip(populations, (f"{site}_mean", f"{site}_log_spread"), strict=True):
+            if name in have:
+                which[:, k] = guide.moments([name])[0][:, 0]
+    return Posterior(
+        theta,
+        theta_sd,
+        items,
+        cov,
+        common,
+        populations[0],
+        populations[1].exp(),
+        settled.sign,
+        settled.pareto_k,
+        settled.population,
+    )
 
 
-def _standardised(
-    bank: ItemBank, ability: tuple[np.ndarray, np.ndarray], responses: ResponseMatrix
-) -> tuple[ItemBank, pd.DataFrame]:
-    """Move to the scale where the calibration models have mean 0 and mean square 1: P does not change."""
-    mean, sd = ability
-    shift = mean.mean()
-    scale = np.sqrt(((mean - shift) ** 2 + sd**2).mean())
-    factor = np.array([1.0, 1 / scale, 1.0])
-    loc = bank.loc * factor + np.array([np.log(scale), -shift / scale, 0.0])
-    theta = (mean - shift) / scale
-    info = {**bank.info, "ability": {k: float(getattr(theta, k)()) for k in ("mean", "std", "min", "max")}}
-    moved = ItemBank(bank.metadata, loc, bank.cov * factor[:, None] * factor, info)
-    return moved, abilities_table(responses, theta, sd / scale)
+def _with_grid_abilities(problem: Problem, found: Posterior, grid: Tensor) -> Posterior:
+    """Posterior means and sds of the abilities by quadrature, where θ was integrated out."""
+    weight = torch.softmax(node_log_posterior(grid, found.parameters(problem), problem.cells).double(), dim=1)
+    t = grid.double()
+    theta = weight @ t
+    theta_sd = (weight @ t**2 - theta**2).clamp_min(1e-12).sqrt()
+    return replace(found, theta=theta.float(), theta_sd=theta_sd.float())
 
 
-def _bank(
-    responses: ResponseMatrix, irt: str, guide: NormalGuide, seed: int, config: dict[str, Any]
-) -> ItemBank:
-    n_models, n_items = responses.shape
-    loc, cov = np.zeros((n_items, 3)), np.zeros((n_items, 3, 3))
-    loc[:, 2] = -np.inf
-    sites = list(dict.fromkeys(["log_discrimination", *ITEM_SITES[irt]]))  # the bank's order: a, b, c
-    found, spread = guide.moments(sites)
-    k = len(sites)
-    loc[:, :k], cov[:, :k, :k] = found.double().cpu().numpy(), spread.double().cpu().numpy()
-    info = {
-        "irt": irt,
-        "metric": responses.metric.name,
-        "higher_is_better": responses.metric.higher_is_better,
-        "calibrated_on": {
-            "n_models": n_models,
-            "n_items": n_items,
-            "n_responses": int(responses.observed.sum()),
-            "fingerprint": responses.fingerprint,
-        },
-        "seed": seed,
-        "config": config,
-        "versions": versions(),
-    }
-    return ItemBank(responses.items, loc, cov, info)
+def _judged(outcome: Outcome, found: Posterior) -> Outcome:
+    """Add to the outcome how good the guide was for the items."""
+    if not len(found.pareto_k):
+        return outcome
+    bad = int((found.pareto_k > _BAD_K).sum())
+    if not bad:
+        return outcome
+    note = f"; Pareto k above {_BAD_K} for {bad} of {len(found.pareto_k)} items (see .checks)"
+    return Outcome(outcome.elbo, outcome.converged, outcome.message + note)

@@ -1,4 +1,4 @@
-"""The guide: normal blocks that keep the correlations that matter, and stick the landing."""
+"""The guide: normal blocks that keep the correlations that matter, stick the landing, and draw in pairs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def joined(blocks: Sequence[Block]) -> Block:
         n, k = block.loc.shape
         order = torch.arange(n * k).reshape(n, k)
         for site, index in block.sites.items():
-            at = order[index]
-            sites[site] = (0, start + at if at.dim() else start + int(at))
+            at = start + order[index]
+            sites[site] = (0, at.tolist() if at.dim() else int(at))
         loc.append(block.loc.flatten())
         roots.append(torch.block_diag(*block.root))
         start += n * k
@@ -54,10 +54,12 @@ class NormalGuide(nn.Module):
     A row of a block is :math:`x = m_0 + L_0 w,\ w ∼ N(δ, T T^⊤)` with T lower triangular; δ = 0, T = I
     at the start. Steps are then in posterior standard deviations, whatever the parameter. The density is
     taken with its parameters detached, so the gradient's variance vanishes where the guide equals the
-    posterior.
+    posterior. Every second draw mirrors the one before, so that the noise that is linear in a draw
+    cancels in a pair.
 
     References:
-        Roeder, Wu & Duvenaud (2017), Sticking the landing, https://arxiv.org/abs/1703.09194
+        Roeder, Wu & Duvenaud (2017), Sticking the landing, https://arxiv.org/abs/1703.09194; Wu, Goodman
+        & Ermon (2019), Differentiable antithetic sampling, https://arxiv.org/abs/1810.02555
     """
 
     def __init__(self, blocks: list[Block]) -> None:
@@ -69,21 +71,26 @@ class NormalGuide(nn.Module):
         self.constant = [
             0.5 * b.loc.numel() * math.log(2 * math.pi) + float(_diagonal(b.root).log().sum()) for b in blocks
         ]
+        self._noise: list[Tensor] = []
 
     def factor(self, k: int) -> Tensor:
         """The factor T of block k, (n, K, K)."""
-        return torch.diag_embed(self.log_diagonal[k].exp()) + self.below[k].tril(-1)
+        diagonal = torch.diag_embed(self.log_diagonal[k].exp())
+        return diagonal + self.below[k].tril(-1) if diagonal.shape[-1] > 1 else diagonal
 
     def forward(self) -> None:
         """Sample every site (what Pyro calls)."""
+        mirrored = bool(self._noise)
+        noise = [-x for x in self._noise] if mirrored else [torch.randn_like(b.loc) for b in self.blocks]
+        self._noise = [] if mirrored else noise
         for k, block in enumerate(self.blocks):
-            noise = torch.randn_like(block.loc)
             factor = self.factor(k)
-            w = self.delta[k] + (factor @ noise[..., None])[..., 0]
-            away = (w - self.delta[k].detach())[..., None]
-            white = torch.linalg.solve_triangular(factor.detach(), away, upper=False)
-            x = block.loc + (block.root @ w[..., None])[..., 0]
-            log_density = -0.5 * (white**2).sum() - self.log_diagonal[k].detach().sum() - self.constant[k]
+            w = self.delta[k] + (factor * noise[k][:, None]).sum(-1)
+            # the gradient of log q by w, with the parameters of q held
+            pull = _solve_transposed(factor.detach(), noise[k])
+            log_density = -0.5 * (noise[k] ** 2).sum() - self.log_diagonal[k].detach().sum() - self.constant[k]
+            log_density = log_density - (pull * (w - w.detach())).sum()
+            x = block.loc + (block.root * w[:, None]).sum(-1)
             for number, (site, index) in enumerate(block.sites.items()):
                 share = torch.zeros_like(log_density) if number else log_density
                 pyro.sample(site, dist.Delta(x[index], log_density=share, event_dim=x[index].dim()))
@@ -110,3 +117,10 @@ class NormalGuide(nn.Module):
 
 def _diagonal(root: Tensor) -> Tensor:
     return torch.diagonal(root, dim1=-2, dim2=-1)
+
+
+def _solve_transposed(factor: Tensor, x: Tensor) -> Tensor:
+    """Solve T' y = x for every row."""
+    if factor.shape[-1] == 1:
+        return x / factor[..., 0]
+    return torch.linalg.solve_triangular(factor.mT, x[..., None], upper=True)[..., 0]

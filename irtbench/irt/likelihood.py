@@ -1,168 +1,291 @@
-r"""The likelihood of responses given abilities and items, with its gradient, in one pass over the matrix.
+r"""The likelihood on nodes of ability: coefficients of the responses' statistics, and their derivatives.
 
-.. math:: \log L = \sum_{mi} k_{mi} \log P_{mi} + (n_{mi} - k_{mi}) \log(1 - P_{mi}), \quad
-          P = c + (1 - c) σ(z),\ z = a(θ - b)
+A response is right with probability
 
-A cell holds k right of n trials (n = 0 where missing); a continuous response y in [0, 1] enters as
-k = y, n = 1: the Bernoulli quasi-likelihood, whose variance bounds that of any response in [0, 1] with
-the same mean (Papke & Wooldridge 1996, https://doi.org/10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1).
+.. math:: P_i(θ) = c_i + (d_i - c_i)\, σ(z),\quad z = a_i (θ - b_i)
+
+and k of n trials are binomial. A continuous response y in [0, 1] has mean P as well. Family
+``bernoulli`` treats it as a share of one trial: a quasi-likelihood whose variance bounds that of any
+response in [0, 1] with the same mean (Papke & Wooldridge 1996,
+https://doi.org/10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1). Family ``beta`` is a
+likelihood: an exact 0 or 1 is Bernoulli(P), what lies between is Beta(Pφ, (1 - P)φ), with a precision φ
+an item; φ < 2 gives U shapes (Ferrari & Cribari-Neto 2004, https://doi.org/10.1080/0266476042000214501;
+inflated at the ends as in Ospina & Ferrari 2010, https://doi.org/10.1007/s00362-008-0125-4, but with one mean).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
-from irtbench.responses.matrix import ResponseMatrix
+from irtbench.irt.cells import Cells
+from irtbench.irt.nodes import Nodes
 
 __all__ = [
-    "Counts",
     "ItemParameters",
+    "coefficients",
+    "derivatives",
     "log_likelihood",
     "marginal_log_likelihood",
     "node_log_posterior",
-    "score",
 ]
 
-_CELLS = {"cpu": 2**18, "cuda": 2**26}  # cells worked on at a time: what stays in cache
-
-_MAX_LOGIT, _MAX_LOGIT_C = 60.0, 12.0  # beyond, float32 gives log 0: reached by a stray draw alone
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Responses as counts: ``right`` of ``trials``, float32 (n_models, n_items), 0 where missing."""
-
-    right: Tensor
-    trials: Tensor
-
-    @classmethod
-    def of(cls, responses: ResponseMatrix, device: str | torch.device = "cpu") -> Counts:
-        """Turn a response matrix into counts on a device."""
-        trials = responses.observed if responses.trials is None else responses.trials
-        n = torch.from_numpy(np.array(trials, dtype=np.float32)).to(device)
-        y = torch.from_numpy(np.nan_to_num(responses.values)).to(device)
-        return cls(y * n, n)
-
-    def chunks(self) -> Iterator[slice]:
-        """Slices of items that keep the working set in cache."""
-        n_models, n_items = self.right.shape
-        width = max(1, _CELLS.get(self.right.device.type, 2**22) // n_models)
-        for start in range(0, n_items, width):
-            yield slice(start, min(start + width, n_items))
+_MAX_LOGIT = 30.0  # beyond, float32 gives log 0: reached by a stray draw alone
+_MAX_ASYMPTOTE = 12.0
+_LEAST_RISE = 1e-3  # of d - c, for stray draws
+_MAX_LOG_PRECISION = 9.0
 
 
 @dataclass(frozen=True)
 class ItemParameters:
-    """Unconstrained item parameters (n_items,); ``logit_c`` is None where c = 0."""
+    """Unconstrained item parameters (n_items,); None where the IRT model has no such parameter.
 
-    log_a: Tensor
-    b: Tensor
-    logit_c: Tensor | None = None
-
-
-def score(
-    theta: Tensor, items: ItemParameters, counts: Counts, part: slice
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None]:
-    r"""Log-likelihood of a slice of items, and its derivatives by z and logit c.
-
-    Returns:
-        The sum of log L, :math:`∂\log L/∂z` and :math:`∂\log L/∂\operatorname{logit} c` (None if c = 0)
-        per cell, σ(z) and P (None if c = 0) per cell.
+    Attributes:
+        b: difficulty.
+        log_a: log of the discrimination's absolute value.
+        logit_c: lower asymptote; None where c = 0.
+        logit_d: upper asymptote; None where d = 1.
+        log_phi: precision of the beta family; None for others.
+        sign: 1 or -1, the sign of the discrimination; None where all are positive.
     """
-    k, n = counts.right[:, part], counts.trials[:, part]
-    z = ((theta[:, None] - items.b[part]) * items.log_a[part].exp()).clamp(-_MAX_LOGIT, _MAX_LOGIT)
+
+    b: Tensor
+    log_a: Tensor
+    logit_c: Tensor | None = None
+    logit_d: Tensor | None = None
+    log_phi: Tensor | None = None
+    sign: Tensor | None = None
+
+    def take(self, part: Any) -> ItemParameters:
+        """These items."""
+        given = (self.b, self.log_a, self.logit_c, self.logit_d, self.log_phi, self.sign)
+        return ItemParameters(*(None if x is None else x[part] for x in given))  # type: ignore[arg-type]
+
+    @property
+    def a(self) -> Tensor:
+        """Signed discrimination."""
+        a = self.log_a.exp()
+        return a if self.sign is None else a * self.sign
+
+    @property
+    def plain(self) -> bool:
+        """Whether P = σ(z) and responses are Bernoulli."""
+        return self.logit_c is None and self.logit_d is None and self.log_phi is None
+
+    @property
+    def c(self) -> Tensor:
+        """Lower asymptote."""
+        if self.logit_c is None:
+            return torch.zeros((), device=self.b.device)
+        return torch.sigmoid(self.logit_c.clamp(-_MAX_ASYMPTOTE, _MAX_ASYMPTOTE))
+
+    @property
+    def d(self) -> Tensor:
+        """Upper asymptote."""
+        if self.logit_d is None:
+            return torch.ones((), device=self.b.device)
+        return torch.sigmoid(self.logit_d.clamp(-_MAX_ASYMPTOTE, _MAX_ASYMPTOTE))
+
+    @property
+    def phi(self) -> Tensor:
+        """Precision of the beta family."""
+        assert self.log_phi is not None
+        return self.log_phi.clamp(-_MAX_LOG_PRECISION, _MAX_LOG_PRECISION).exp()
+
+
+def coefficients(t: Tensor, items: ItemParameters) -> list[Tensor]:
+    """Coefficients of the statistics of :class:`Cells` at nodes t, each (n_nodes, n_items)."""
+    z = _logit(t, items)
+    if items.plain:
+        return [z, logsigmoid(-z)]
+    p, q = _curve(z, items)
+    log_p, log_q = p.log(), q.log()
+    found = [log_p - log_q, log_q]
+    if items.log_phi is not None:
+        phi = items.phi
+        one, two = p * phi, q * phi
+        log_beta = torch.lgamma(one) + torch.lgamma(two) - torch.lgamma(phi)
+        found += [one, two, -log_beta]
+    return found
+
+
+def derivatives(t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Gradient (n_items, K) and Fisher information (n_items, K, K) of the log-likelihood.
+
+    The K parameters are b, log a, and those of logit c, logit d and log φ that the items have.
+
+    Args:
+        t: nodes (n_nodes,).
+        items: item parameters.
+        statistics: gathered at the nodes, each (n_nodes, n_items).
+    """
+    if items.plain:
+        return _plain_derivatives(t, items, statistics)
+    z = _logit(t, items)
+    s, r = torch.sigmoid(z), torch.sigmoid(-z)
+    u = (items.d - items.c) * s * r
+    slopes = [-items.a * u, z * u]
+    if items.logit_c is not None:
+        slopes.append(items.c * (1 - items.c) * r)
+    if items.logit_d is not None:
+        slopes.append(items.d * (1 - items.d) * s)
+    p, q = _curve(z, items)
+    by_p, information, *precision = _by_mean(p, q, items, statistics)
+    gradient = [(x * by_p).sum(0) for x in slopes]
+    weighted = [x * information for x in slopes]
+    k = len(slopes) + (items.log_phi is not None)
+    fisher = z.new_empty(z.shape[1], k, k)
+    for i, x in enumerate(weighted):
+        for j in range(i + 1):
+            fisher[:, i, j] = fisher[:, j, i] = (x * slopes[j]).sum(0)
+    if precision:
+        by_phi, cross, own = precision
+        gradient.append(by_phi.sum(0))
+        for j, x in enumerate(slopes):
+            fisher[:, -1, j] = fisher[:, j, -1] = (x * cross).sum(0)
+        fisher[:, -1, -1] = own.sum(0)
+    return torch.stack(gradient, dim=1), fisher
+
+
+def _plain_derivatives(
+    t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Derivatives of the 1PL and 2PL: residuals and weights, summed with 1, z and z²."""
+    right, trials = statistics
+    a = items.a
+    z = _logit(t, items)
     s = torch.sigmoid(z)
-    log_wrong = torch.nn.functional.logsigmoid(-z)
-    if items.logit_c is None:
-        value = torch.dot(k.flatten(), z.flatten()) + torch.dot(n.flatten(), log_wrong.flatten())
-        return value, k - n * s, None, s, None
-    c = torch.sigmoid(items.logit_c[part].clamp(max=_MAX_LOGIT_C))
-    p = c + (1 - c) * s
-    wrong = n - k
-    log_wrong = log_wrong + torch.log1p(-c)
-    value = (k * torch.log(p.clamp_min(1e-30))).sum() + (wrong * log_wrong).sum()
-    ratio = k * (1 - s) / p.clamp_min(1e-30)
-    return value, ratio * (1 - c) * s - wrong * s, ratio * c * (1 - c) - wrong * c, s, p
+    expected = trials * s
+    residual = right - expected
+    by_z, by_slope = residual.sum(0), (residual * z).sum(0)
+    weight = torch.addcmul(expected, expected, s, value=-1.0)
+    w0 = weight.sum(0)
+    weight *= z
+    w1 = weight.sum(0)
+    w2 = (weight * z).sum(0)
+    fisher = torch.stack([a * a * w0, -a * w1, -a * w1, w2], dim=1).reshape(-1, 2, 2)
+    return torch.stack([-a * by_z, by_slope], dim=1), fisher
 
 
-class _LogLikelihood(torch.autograd.Function):
-    """Sum of log L; the gradient is gathered in the forward pass, so no cell is kept."""
+def response_slope(t: Tensor, items: ItemParameters) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Slope of P by ability, by each item parameter of the curve, and 1/(PQ), at nodes t."""
+    z = _logit(t, items)
+    s, r = torch.sigmoid(z), torch.sigmoid(-z)
+    u = (items.d - items.c) * s * r
+    slopes = [-items.a * u, z * u]
+    if items.logit_c is not None:
+        slopes.append((items.c * (1 - items.c) * r))
+    if items.logit_d is not None:
+        slopes.append((items.d * (1 - items.d) * s))
+    p, q = _curve(z, items)
+    return items.a * u, slopes, 1 / (p * q)
+
+
+def _by_mean(p: Tensor, q: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) -> list[Tensor]:
+    """Derivative and information by P; then for the beta family by log φ: derivative, cross, information."""
+    right, trials = statistics[0], statistics[1]
+    pq = p * q
+    by_p, information = (right - trials * p) / pq, trials / pq
+    if items.log_phi is None:
+        return [by_p, information]
+    phi = items.phi
+    log_y, log_1y, number = statistics[2:]
+    one, two = p * phi, q * phi
+    psi_one, psi_two = torch.digamma(one), torch.digamma(two)
+    tri_one, tri_two = torch.polygamma(1, one), torch.polygamma(1, two)
+    by_p = by_p + phi * (log_y - log_1y - number * (psi_one - psi_two))
+    information = information + number * phi**2 * (tri_one + tri_two)
+    by_phi = phi * (p * log_y + q * log_1y - number * (p * psi_one + q * psi_two - torch.digamma(phi)))
+    cross = number * phi**2 * (p * tri_one - q * tri_two)
+    own = number * phi**2 * (p**2 * tri_one + q**2 * tri_two - torch.polygamma(1, phi))
+    return [by_p, information, by_phi, cross, own]
+
+
+def _logit(t: Tensor, items: ItemParameters) -> Tensor:
+    return ((t.to(items.b.dtype)[:, None] - items.b) * items.a).clamp(-_MAX_LOGIT, _MAX_LOGIT)
+
+
+def _curve(z: Tensor, items: ItemParameters) -> tuple[Tensor, Tensor]:
+    """P and 1 - P, each without cancellation."""
+    if items.logit_c is None and items.logit_d is None:
+        return torch.sigmoid(z), torch.sigmoid(-z)
+    c, d = items.c, items.d
+    rise = (d - c).clamp_min(_LEAST_RISE)
+    return c + rise * torch.sigmoid(z), (1 - d) + rise * torch.sigmoid(-z)
+
+
+class _Interpolated(torch.autograd.Function):
+    """Sum over cells at abilities between the nodes; both gradients come with the value."""
 
     @staticmethod
-    def forward(
-        ctx: Any, theta: Tensor, log_a: Tensor, b: Tensor, logit_c: Tensor | None, counts: Counts
-    ) -> Tensor:
-        items = ItemParameters(log_a, b, logit_c)
-        a = log_a.exp()
-        by_theta, by_log_a, by_b = torch.zeros_like(theta), torch.empty_like(a), torch.empty_like(a)
-        by_c = None if logit_c is None else torch.empty_like(a)
-        design = torch.stack([torch.ones_like(theta), theta])
-        total = torch.zeros((), dtype=torch.float64, device=theta.device)
-        for part in counts.chunks():
-            value, by_z, by_logit, _, _ = score(theta, items, counts, part)
-            total += value
-            sums = design @ by_z
-            by_b[part] = -a[part] * sums[0]
-            by_log_a[part] = a[part] * (sums[1] - b[part] * sums[0])
-            by_theta += by_z @ a[part]
-            if by_c is not None and by_logit is not None:
-                by_c[part] = by_logit.sum(0)
-        ctx.save_for_backward(by_theta, by_log_a, by_b, by_c)
-        return total  # float64: a sum over millions of cells
+    def forward(ctx: Any, theta: Tensor, cells: Cells, nodes: Nodes, *etas: Tensor) -> Tensor:
+        basis = nodes.basis(theta)
+        statistics = cells.to_nodes(basis.float())
+        at_models = cells.to_models(etas)
+        ctx.statistics = statistics
+        ctx.by_theta = (basis * nodes.differentiate(at_models)).sum(1).to(theta.dtype)
+        return (basis * at_models).sum()  # float64: a sum over millions of cells
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
-        by_theta, by_log_a, by_b, by_c = ctx.saved_tensors
-        g = grad[0]
-        return g * by_theta, g * by_log_a, g * by_b, None if by_c is None else g * by_c, None
+        g = grad[0].to(ctx.by_theta.dtype)
+        return g * ctx.by_theta, None, None, *(g * f for f in ctx.statistics)
 
 
-def log_likelihood(theta: Tensor, items: ItemParameters, counts: Counts) -> Tensor:
-    """Log-likelihood of all responses (a scalar), differentiable by abilities and items.
+class _Marginal(torch.autograd.Function):
+    """Sum over models of the log of a sum over nodes; the gradient by EM's expected statistics."""
+
+    @staticmethod
+    def forward(ctx: Any, log_weight: Tensor, cells: Cells, *etas: Tensor) -> Tensor:
+        joint = cells.to_models(etas) + log_weight
+        ctx.statistics = cells.to_nodes(torch.softmax(joint, dim=1))
+        return torch.logsumexp(joint, dim=1).double().sum()
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
+        g = grad[0].float()
+        return None, None, *(g * f for f in ctx.statistics)
+
+
+def log_likelihood(theta: Tensor, items: ItemParameters, cells: Cells, nodes: Nodes) -> Tensor:
+    """Log-likelihood of all responses (a float64 scalar), differentiable by abilities and items.
 
     Args:
         theta: abilities (n_models,).
         items: unconstrained item parameters.
-        counts: the responses.
+        cells: the responses.
+        nodes: nodes that cover the abilities.
     """
-    n_items = counts.right.shape[1]
-    log_a = items.log_a.expand(n_items)  # the 1PL has one for all
-    return cast(Tensor, _LogLikelihood.apply(theta, log_a, items.b, items.logit_c, counts))
+    etas = coefficients(nodes.t, items)
+    return cast(Tensor, _Interpolated.apply(theta, cells, nodes, *etas))
 
 
-def node_log_posterior(nodes: Tensor, items: ItemParameters, counts: Counts) -> Tensor:
-    """Unnormalised log posterior of each model's ability at each node, (n_models, n_nodes).
-
-    Args:
-        nodes: equally spaced abilities (n_nodes,), closer than any model's posterior sd.
-        items: unconstrained item parameters.
-        counts: the responses.
-    """
-    z = ((nodes[:, None] - items.b) * items.log_a.exp()).clamp(-_MAX_LOGIT, _MAX_LOGIT)
-    if items.logit_c is None:
-        # log L = k z + n log(1 - σ(z))
-        joint = counts.right @ z.T + counts.trials @ torch.nn.functional.logsigmoid(-z).T
-    else:
-        c = torch.sigmoid(items.logit_c.clamp(max=_MAX_LOGIT_C))
-        wrong = torch.log1p(-c) + torch.nn.functional.logsigmoid(-z)
-        right = torch.log(c + (1 - c) * torch.sigmoid(z))
-        joint = counts.right @ (right - wrong).T + counts.trials @ wrong.T
-    return joint + torch.log_softmax(-(nodes**2) / 2, dim=0)
-
-
-def marginal_log_likelihood(nodes: Tensor, items: ItemParameters, counts: Counts) -> Tensor:
+def marginal_log_likelihood(grid: Tensor, items: ItemParameters, cells: Cells) -> Tensor:
     r"""Log-likelihood with every θ ~ N(0, 1) integrated out by the trapezoid rule, a scalar.
 
-    .. math:: \sum_m \log \sum_t w_t \prod_i P_i(t)^{k_{mi}} (1 - P_i(t))^{n_{mi} - k_{mi}}
+    .. math:: \sum_m \log \sum_t w_t \prod_i p(y_{mi} | t, x_i)
+
+    Args:
+        grid: equally spaced abilities (n_nodes,), closer than any model's posterior sd.
+        items: unconstrained item parameters.
+        cells: the responses.
 
     References:
         Bock & Aitkin (1981), Marginal maximum likelihood estimation of item parameters,
         https://doi.org/10.1007/BF02293801
     """
-    return torch.logsumexp(node_log_posterior(nodes, items, counts), dim=1).double().sum()
+    return cast(Tensor, _Marginal.apply(_log_weight(grid), cells, *coefficients(grid, items)))
+
+
+def node_log_posterior(grid: Tensor, items: ItemParameters, cells: Cells) -> Tensor:
+    """Unnormalised log posterior of each model's ability on an equally spaced grid, (n_models, n_nodes)."""
+    return cells.to_models(coefficients(grid, items)) + _log_weight(grid)
+
+
+def _log_weight(grid: Tensor) -> Tensor:
+    return torch.log_softmax(-(grid**2) / 2, dim=0).float()

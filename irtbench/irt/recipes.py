@@ -9,7 +9,10 @@ from typing import Any
 
 from irtbench.errors import InputError
 
-__all__ = ["RECIPES", "Population", "Priors", "Recipe", "Steps", "read_recipe", "recipe"]
+__all__ = ["IRT_MODELS", "RECIPES", "Population", "Priors", "Recipe", "Steps", "read_recipe", "recipe"]
+
+IRT_MODELS = ("1pl", "2pl", "3pl", "4pl")
+LIKELIHOODS = ("auto", "bernoulli", "beta")
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,20 @@ class Population:
 class Priors:
     """Priors of the item parameters; abilities are N(0, 1), which fixes the scale.
 
-    The 1PL's one discrimination has the population's mean and spread as its prior.
+    The 1PL's one discrimination has the population's mean and spread as its prior. An item's
+    discrimination may be negative with probability ``negative`` (0 rules it out).
     """
 
     difficulty: Population = Population(0.0, 2.0, 1.2, 1.0)
     log_discrimination: Population = Population(0.0, 0.5, 0.4, 1.0)
     logit_guessing: Population = Population(-1.5, 0.7, 0.5, 0.7)
+    logit_upper_asymptote: Population = Population(3.0, 0.7, 0.7, 0.7)
+    log_precision: Population = Population(1.0, 1.5, 0.7, 1.0)
+    negative: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.negative < 0.5:
+            raise InputError(f"priors: negative must lie in [0, 0.5), got {self.negative}")
 
 
 @dataclass(frozen=True)
@@ -49,40 +60,51 @@ class Steps:
     """Settings of SVI.
 
     Attributes:
-        learning_rate: first step size of Adam, in posterior standard deviations.
-        decay: factor of the step size after each plateau of the ELBO.
-        plateaus: plateaus to reach; the last one ends the fit.
-        window: steps over which the ELBO is averaged to judge a plateau, and the parameters at the end.
+        learning_rate: first step, as a share of the step to the maximum of a normal posterior.
+        half_life: steps after which the step has shrunk to half; it falls like 1 / (1 + step / half_life).
+        window: steps over which the ELBO is averaged to judge convergence, and the parameters at the end.
         tolerance: gain in nats between two windows below which the ELBO counts as flat.
         max_steps: steps after which the fit gives up with a ``ConvergenceWarning``.
     """
 
-    learning_rate: float = 0.1
-    decay: float = 0.3
-    plateaus: int = 3
-    window: int = 30
+    learning_rate: float = 0.25
+    half_life: float = 8.0
+    window: int = 5
     tolerance: float = 0.1
-    max_steps: int = 4000
+    max_steps: int = 600
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a fit does: the IRT model, its priors and the settings of SVI."""
+    """What a fit does: the IRT model, its likelihood and priors, and the settings of SVI.
+
+    Attributes:
+        irt: ``1pl``, ``2pl``, ``3pl`` or ``4pl``.
+        likelihood: ``bernoulli`` (binomial for repeated samples), ``beta`` for responses in [0, 1];
+            ``auto`` takes ``beta`` for continuous responses.
+        by_benchmark: each benchmark has populations of its own.
+        priors: populations of the item parameters.
+        steps: settings of SVI.
+    """
 
     irt: str = "2pl"
+    likelihood: str = "auto"
+    by_benchmark: bool = False
     priors: Priors = field(default_factory=Priors)
     steps: Steps = field(default_factory=Steps)
 
     def __post_init__(self) -> None:
-        if self.irt not in ("1pl", "2pl", "3pl"):
-            raise InputError(f"irt must be '1pl', '2pl' or '3pl', got {self.irt!r}")
+        if self.irt not in IRT_MODELS:
+            raise InputError(f"irt must be one of {', '.join(IRT_MODELS)}, got {self.irt!r}")
+        if self.likelihood not in LIKELIHOODS:
+            raise InputError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {self.likelihood!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and numbers, as in the TOML file."""
         return asdict(self)
 
 
-RECIPES = {irt: Recipe(irt) for irt in ("1pl", "2pl", "3pl")}
+RECIPES = {irt: Recipe(irt) for irt in IRT_MODELS}
 
 
 def recipe(irt: str) -> Recipe:
@@ -109,11 +131,8 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        priors = {k: Population(**v) for k, v in content.get("priors", {}).items()}
-        unknown = set(content) - {"irt", "priors", "steps"}
-        if unknown:
-            raise TypeError(f"unknown name {sorted(unknown)[0]!r}")
-        return Recipe(content["irt"], Priors(**priors), Steps(**content.get("steps", {})))
+        priors = {k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()}
+        return Recipe(**{**content, "priors": Priors(**priors), "steps": Steps(**content.get("steps", {}))})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:

@@ -17,6 +17,7 @@ from irtbench.irt.recipes import Steps
 __all__ = ["Outcome", "maximise_elbo", "pyro_isolated"]
 
 _MAX_STRAYS = 20  # draws that overflow and are left out
+_MAX_STEP = 0.5  # posterior sds that a parameter moves in one step
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,14 @@ def maximise_elbo(
     settings: Steps,
     report: Callable[[int, float], None] | None = None,
 ) -> Outcome:
-    """Fit the guide by Adam until the ELBO is flat at ever smaller step sizes.
+    """Fit the guide by stochastic gradients until the ELBO is flat.
 
-    A plateau: the mean ELBO of the last window exceeds that of the window before by less than the
-    tolerance or two standard errors. After each plateau the step shrinks; the last one ends the fit.
-    The guide is left at the mean of its parameters over the last window (Polyak averaging).
+    In the guide's whitened coordinates the ELBO of a normal posterior has curvature 1 by a mean or an
+    element below the diagonal of T, and 2 by a log of its diagonal, so a step along the gradient over that
+    curvature is a Newton step. Steps shrink like 1 / (1 + step / half_life). A step draws an antithetic
+    pair. It has converged when the mean ELBO of the last window exceeds that of the window before by less
+    than the tolerance or two standard errors. The guide is left at the mean of its parameters over the
+    last window (Polyak averaging).
 
     Args:
         model: the Pyro model.
@@ -67,38 +71,45 @@ def maximise_elbo(
     """
     elbo = Trace_ELBO()(model, guide)
     parameters = list(guide.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=(0.9, 0.99))
-    trace: list[float] = []
-    plateaus, since, strays = 0, 0, 0
+    scale = [0.5 if p in set(guide.log_diagonal) else 1.0 for p in parameters]
     average = [torch.zeros_like(p) for p in parameters]
-    while plateaus < settings.plateaus and len(trace) < settings.max_steps:
-        optimiser.zero_grad()
-        loss = elbo()
-        if not torch.isfinite(loss):
+    trace: list[float] = []
+    strays, flat = 0, False
+    while not flat and len(trace) < settings.max_steps:
+        loss = _pair(elbo, parameters)
+        if loss is None:
             strays += 1
             if strays > _MAX_STRAYS:
-                return Outcome(
-                    np.array(trace), False, f"the ELBO was not finite {strays} times; try another seed"
-                )
+                message = f"the ELBO was not finite {strays} times; try another seed"
+                return Outcome(np.array(trace), False, message)
             continue
-        loss.backward()
-        optimiser.step()
-        trace.append(-float(loss.detach()))
-        since += 1
-        _accumulate(average, parameters, since, settings.window)
+        step = settings.learning_rate / (1 + len(trace) / settings.half_life)
+        with torch.no_grad():
+            for p, s in zip(parameters, scale, strict=True):
+                if p.grad is not None:
+                    p.sub_((step * s * p.grad).clamp_(-_MAX_STEP, _MAX_STEP))
+        trace.append(-loss)
+        _accumulate(average, parameters, len(trace), settings.window)
         if report is not None:
             report(len(trace), trace[-1])
-        if since >= 2 * settings.window and since % settings.window == 0 and _flat(trace, settings):
-            plateaus, since = plateaus + 1, 0
-            if plateaus < settings.plateaus:
-                for group in optimiser.param_groups:
-                    group["lr"] *= settings.decay
-    converged = plateaus == settings.plateaus
-    if converged:
+        flat = len(trace) >= 2 * settings.window and len(trace) % settings.window == 0 and _flat(trace, settings)
+    if flat:
         with torch.no_grad():
             for p, mean in zip(parameters, average, strict=True):
                 p.copy_(mean)
-    return Outcome(np.array(trace), converged, _message(converged, trace, settings))
+    return Outcome(np.array(trace), flat, _message(flat, trace, settings))
+
+
+def _pair(elbo: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) -> float | None:
+    """Mean loss of an antithetic pair, its gradient left in the parameters; None if it is not finite."""
+    for p in parameters:
+        p.grad = None
+    first, second = elbo(), elbo()
+    loss = (first + second) / 2
+    if not torch.isfinite(loss):
+        return None
+    loss.backward()
+    return float(loss.detach())
 
 
 def _flat(trace: list[float], settings: Steps) -> bool:
@@ -109,10 +120,10 @@ def _flat(trace: list[float], settings: Steps) -> bool:
 
 
 def _accumulate(
-    average: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor], since: int, window: int
+    average: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor], number: int, window: int
 ) -> None:
     """Running mean of the parameters over the current window."""
-    count = (since - 1) % window
+    count = (number - 1) % window
     with torch.no_grad():
         for mean, p in zip(average, parameters, strict=True):
             mean.mul_(count / (count + 1)).add_(p, alpha=1 / (count + 1))

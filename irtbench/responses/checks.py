@@ -11,7 +11,7 @@ from irtbench.errors import InputError
 from irtbench.responses.assemble import few
 from irtbench.responses.matrix import ResponseMatrix
 
-__all__ = ["DOUBTS", "check", "describe"]
+__all__ = ["DOUBTS", "check", "describe", "refuse_disconnected"]
 
 _FEW_MODELS = 30
 _WHOLE = 0.99
@@ -82,6 +82,33 @@ def describe(R: ResponseMatrix) -> pd.DataFrame:
             "constant_items": int(constant[columns].sum()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("benchmark")
+
+
+def refuse_disconnected(R: ResponseMatrix) -> None:
+    """Check that the models hang together by items that they share; models without a response are left out.
+
+    Raises:
+        InputError: groups of models without an item in common, which have no common scale.
+    """
+    observed = R.observed
+    if observed.all(axis=0).any() or observed.all(axis=1).any():
+        return
+    some = observed.any(axis=1)
+    reached = np.zeros(R.n_models, dtype=bool)
+    reached[np.argmax(some)] = True
+    while True:
+        items = observed[reached].any(axis=0)
+        wider = observed[:, items].any(axis=1)
+        if wider.sum() == reached.sum():
+            break
+        reached = wider
+    apart = some & ~reached
+    if apart.any():
+        raise InputError(
+            f"{int(apart.sum())} of {R.n_models} models share no item, directly or through others, with the"
+            f" rest ({few(R.models.index[apart])}): they have no common scale; fit the groups one by one, or add"
+            " items that models of both answered"
+        )
 
 
 def _constant(R: ResponseMatrix) -> np.ndarray:

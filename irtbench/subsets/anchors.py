@@ -23,7 +23,7 @@ def correctness_features(values: np.ndarray) -> np.ndarray:
 
 def irt_features(bank: ItemBank) -> np.ndarray:
     """Slope a, intercept -ab (and guessing c, if the bank has it) of each item, (n_items, 2 or 3)."""
-    a, b, c = bank.curve_parameters
+    a, b, c, _ = bank.curve_parameters
     columns = [a, -a * b] + ([c] if c.any() else [])
     return np.column_stack(columns)
 

@@ -1,0 +1,144 @@
+r"""Responses in memory, and the two matrix products by which a fit touches them.
+
+Whatever the IRT model, the log-likelihood of a cell is a sum of products of a statistic of the response
+with a coefficient that depends on ability and item alone:
+
+.. math:: \log L_{mi} = \sum_s T_s(y_{mi})\, η_s(θ_m, x_i)
+
+On a few nodes of ability, η is a small array, and all that is ever done to the responses is to gather
+their statistics at the nodes, or to spread coefficients from the nodes over the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irtbench.responses.matrix import ResponseMatrix
+
+__all__ = ["EXACT", "Cells"]
+
+EXACT = 1e-3  # a continuous response this near to 0 or 1 counts as 0 or 1
+_CELLS = {"cpu": 2**18, "cuda": 2**27}  # cells turned into floats at a time: what stays in cache
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Responses, one byte a cell where they are 0 or 1.
+
+    Attributes:
+        family: ``bernoulli`` (statistics: right, trials) or ``beta`` (right, exact, and of the responses
+            between 0 and 1: log y, log(1 - y), number).
+        values: (n_models, n_items) int8 1 right, -1 wrong, 0 missing; counts; or float32 with NaN.
+        trials: counts of trials, or None where every response is one trial.
+        complete: trials of every cell if they are the same everywhere, else 0.
+    """
+
+    family: str
+    values: Tensor
+    trials: Tensor | None
+    complete: int
+
+    @classmethod
+    def of(cls, responses: ResponseMatrix, family: str, device: str | torch.device = "cpu") -> Cells:
+        """Take responses to a device."""
+        y, trials = responses.values, responses.trials
+        if trials is not None:
+            n = np.nan_to_num(trials).astype(np.int16)
+            k = np.nan_to_num(y * n).astype(np.float32)
+            whole = k.round().astype(np.int16)
+            right = whole if np.abs(k - whole).max(initial=0) < 1e-3 else k
+            same = int(n.flat[0]) if n.size and (n == n.flat[0]).all() else 0
+            return cls(family, _on(right, device), _on(n, device), same if family == "bernoulli" else 0)
+        seen = responses.observed
+        complete = int(seen.all()) if family == "bernoulli" else 0
+        if responses.kind == "binary":
+            code = np.nan_to_num(2 * y - 1, nan=0.0).astype(np.int8)
+            return cls(family, _on(code, device), None, complete)
+        return cls(family, _on(y.astype(np.float32), device), None, complete)
+
+    def take(self, items: Tensor) -> Cells:
+        """The responses to some items."""
+        trials = None if self.trials is None else self.trials[:, items]
+        return Cells(self.family, self.values[:, items], trials, self.complete)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_models, n_items)."""
+        return int(self.values.shape[0]), int(self.values.shape[1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the responses are."""
+        return self.values.device
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of statistics of a response."""
+        return 2 if self.family == "bernoulli" else 5
+
+    def parts(self) -> Iterator[slice]:
+        """Slices of items whose floats stay in cache."""
+        n_models, n_items = self.shape
+        width = max(1, _CELLS.get(self.device.type, 2**22) // max(n_models, 1))
+        for start in range(0, n_items, width):
+            yield slice(start, min(start + width, n_items))
+
+    def statistics(self, part: slice) -> list[Tensor]:
+        """Statistics of a slice of items, each (n_models, n_part) float32, 0 where missing."""
+        y = self.values[:, part]
+        if self.trials is not None:
+            right, trials = y.float(), self.trials[:, part].float()
+        elif y.dtype == torch.int8:
+            signed = y.float()
+            trials = signed.abs()
+            right = (signed + trials).mul_(0.5)
+        else:
+            trials = (~y.isnan()).float()
+            right = y.nan_to_num()
+        if self.family == "bernoulli":
+            return [right, trials]
+        if self.trials is not None:
+            right = right / trials.clamp_min(1)
+            trials = (trials > 0).float()
+        exact = trials * ((right < EXACT) | (right > 1 - EXACT)).float()
+        between = trials - exact
+        inside = right.clamp(EXACT, 1 - EXACT)
+        ones = exact * (right > 0.5).float()
+        return [ones, exact, between * inside.log(), between * torch.log1p(-inside), between]
+
+    def to_nodes(self, weight: Tensor) -> list[Tensor]:
+        r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items), of weights (n_models, n_nodes)."""
+        shape = (weight.shape[1], self.shape[1])
+        found = [weight.new_empty(shape) for _ in range(self.n_statistics)]
+        if self.complete:
+            found[1] = (self.complete * weight.sum(0))[:, None].expand(shape)
+        across = weight.T.contiguous()
+        for part in self.parts():
+            for s, t in self._needed(part):
+                torch.mm(across, t, out=found[s][:, part])
+        return found
+
+    def to_models(self, coefficients: Sequence[Tensor]) -> Tensor:
+        r"""Spread coefficients: :math:`\sum_s T_s η_s^⊤`, (n_models, n_nodes), of η_s (n_nodes, n_items)."""
+        found = coefficients[0].new_zeros(self.shape[0], coefficients[0].shape[0])
+        for part in self.parts():
+            for s, t in self._needed(part):
+                found.addmm_(t, coefficients[s][:, part].T)
+        if self.complete:
+            found += self.complete * coefficients[1].sum(1)
+        return found
+
+    def _needed(self, part: slice) -> list[tuple[int, Tensor]]:
+        if self.complete and self.values.dtype == torch.int8:
+            return [(0, (self.values[:, part] > 0).float())]
+        found = list(enumerate(self.statistics(part)))
+        return found[:1] if self.complete else found
+
+
+def _on(array: np.ndarray, device: str | torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)

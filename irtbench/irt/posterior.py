@@ -1,0 +1,267 @@
+r"""From the guide to the posterior: what a normal approximation of each item leaves out, put back.
+
+On the nodes of ability the density of an item's parameters is known up to its constant, so draws from the
+guide are weighted to it (importance sampling), the populations are brought to the weighted moments (EM),
+and the tail of the weights says how good the guide was (Pareto k). First-order linear response then adds
+what the uncertainty of the abilities does to the items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from scipy.stats import norm, qmc
+from torch import Tensor
+
+from irtbench.irt.likelihood import ItemParameters, coefficients, response_slope
+from irtbench.irt.models import Problem
+from irtbench.irt.nodes import Nodes
+from irtbench.irt.pareto import pareto_k
+from irtbench.irt.start import update_populations
+
+__all__ = ["Posterior", "settle_populations", "weigh_items", "widen_items"]
+
+_BUDGET = 2e7  # evaluations of a coefficient
+_MOST_DRAWS, _FEWEST_DRAWS = 256, 16  # the fewest times 2 ** K
+_SETTLE = 2000  # items that settle the populations before SVI
+_AT_ONCE = 2**20  # values held at a time
+_WIDER = 1.2  # proposals' sd by the guide's
+_EM_STEPS, _EM_TOLERANCE, _MAX_STRETCH = 20, 3e-3, 8.0
+_POOR = 0.15  # effective share of the draws below which an item is drawn again
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Normal posteriors of items and abilities.
+
+    Attributes:
+        theta: (n_models,).
+        theta_sd: (n_models,).
+        items: (n_items, K), columns as in ``Problem.sites``.
+        items_cov: (n_items, K, K).
+        common: mean and sd of the 1PL's log discrimination, (2,); empty for the others.
+        mean: means of the populations (n_groups, K).
+        spread: their standard deviations (n_groups, K).
+        sign: (n_items,).
+        pareto_k: shape of the tail of the importance weights (n_items,); empty where none were taken.
+        population: mean and sd of the abilities' prior.
+    """
+
+    theta: Tensor
+    theta_sd: Tensor
+    items: Tensor
+    items_cov: Tensor
+    common: Tensor
+    mean: Tensor
+    spread: Tensor
+    sign: Tensor
+    pareto_k: Tensor
+    population: tuple[float, float] = (0.0, 1.0)
+
+    def parameters(self, problem: Problem, items: Tensor | None = None) -> ItemParameters:
+        """The items (or others in their place) as parameters of the likelihood."""
+        columns = dict(zip(problem.sites, (self.items if items is None else items).T, strict=True))
+        if len(self.common):
+            columns["log_discrimination"] = self.common[0]
+        return problem.items(columns, self.sign)
+
+    def take(self, index: Tensor) -> Posterior:
+        """The posterior of some items."""
+        return replace(
+            self, items=self.items[index], items_cov=self.items_cov[index], sign=self.sign[index]
+        )
+
+    def nodes(self, problem: Problem) -> Nodes:
+        """Nodes that cover the abilities."""
+        log_a = self.parameters(problem).log_a
+        steepest = torch.quantile(log_a[:: max(1, len(log_a) // 10_000)], 0.99).exp()
+        return Nodes.around(self.theta, self.theta_sd, float(steepest))
+
+
+def settle_populations(problem: Problem, guide: Posterior, seed: int) -> Posterior:
+    """Set the populations to what a sample of the items makes most probable, by weighted draws."""
+    n_items = len(guide.items)
+    device = guide.items.device
+    sample = torch.arange(n_items, device=device)
+    if n_items > _SETTLE:
+        rng = torch.Generator().manual_seed(seed)
+        sample = torch.randperm(n_items, generator=rng)[:_SETTLE].sort().values.to(device)
+    own = replace(problem, cells=problem.cells.take(sample), group=problem.group[sample])
+    part = guide.take(sample)
+    nodes = guide.nodes(problem)
+    statistics = own.cells.to_nodes(nodes.basis(guide.theta).float())
+    draws, log_q = _proposals(part, _normal_draws(nodes, part, seed))
+    log_lik = _log_likelihood(own, part, nodes, statistics, draws)
+    mean, spread = _populations(own, part, draws, log_lik - log_q)
+    return replace(guide, mean=mean, spread=spread)
+
+
+def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
+    """Weight draws of the guide to each item's posterior given the abilities, and the populations' to them.
+
+    Args:
+        problem: IRT model, priors and responses.
+        guide: normal posteriors.
+        seed: seed of the quasi-random draws.
+
+    Returns:
+        The posterior with the items' weighted means and covariances, the populations that they make most
+        probable, and each item's Pareto k.
+
+    References:
+        Yao, Vehtari, Simpson & Gelman (2018), Yes, but did it work?, https://arxiv.org/abs/1802.02538
+    """
+    nodes = guide.nodes(problem)
+    statistics = problem.cells.to_nodes(nodes.basis(guide.theta).float())
+    normal = _normal_draws(nodes, guide, seed)
+    draws, log_q = _proposals(guide, normal)
+    log_lik = _log_likelihood(problem, guide, nodes, statistics, draws)
+    mean, spread = _populations(problem, guide, draws, log_lik - log_q)
+    log_w = log_lik + _log_prior(draws, mean, spread, problem.group) - log_q
+    items, cov, share = _moments(draws, log_w)
+    found = replace(
+        guide, items=items, items_cov=cov, mean=mean, spread=spread, pareto_k=pareto_k(log_w.T.contiguous())
+    )
+    for _ in range(_ROUNDS):
+        poor = (share < _POOR).nonzero()[:, 0]
+        if not len(poor):
+            break
+        found, share = _again(problem, found, nodes, statistics, poor, normal, share)
+    return found
+
+
+def _populations(problem: Problem, guide: Posterior, draws: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
+    """The populations at their posterior mode with the items integrated out: EM, extrapolated.
+
+    References:
+        Varadhan & Roland (2008), Simple and globally convergent methods for accelerating the convergence
+        of any EM algorithm (SQUAREM), https://doi.org/10.1111/j.1467-9469.2007.00585.x
+    """
+
+    def em(state: Tensor) -> Tensor:
+        mean, spread = state[0], state[1].exp()
+        items, cov, _ = _moments(draws, log_w + _log_prior(draws, mean, spread, problem.group))
+        variance = torch.diagonal(cov, dim1=1, dim2=2)
+        mean, spread = update_populations(items, variance, mean, spread, problem)
+        return torch.stack([mean, spread.log()])
+
+    state = torch.stack([guide.mean, guide.spread.log()])
+    for _ in range(_EM_STEPS):
+        one = em(state)
+        two = em(one)
+        first, second = one - state, two - 2 * one + state
+        length = -(first.norm() / second.norm().clamp_min(1e-9)).clamp(1.0, _MAX_STRETCH)
+        jump = em(state - 2 * length * first + length**2 * second)
+        moved = float((jump - state).abs().max())
+        state = jump
+        if moved < _EM_TOLERANCE:
+            break
+    return state[0], state[1].exp()
+
+
+def _again(
+    problem: Problem,
+    found: Posterior,
+    nodes: Nodes,
+    statistics: list[Tensor],
+    poor: Tensor,
+    normal: Tensor,
+    share: Tensor,
+) -> tuple[Posterior, Tensor]:
+    """Draw some items again around what the first draws found."""
+    own = replace(problem, group=problem.group[poor])
+    part = found.take(poor)
+    k = part.items.shape[1]
+    floor = 1e-3 * torch.eye(k, device=normal.device)
+    part = replace(part, items_cov=1.3 * part.items_cov + floor)
+    draws, log_q = _proposals(part, normal)
+    log_lik = _log_likelihood(own, part, nodes, [x[:, poor] for x in statistics], draws)
+    log_w = log_lik + _log_prior(draws, found.mean, found.spread, own.group) - log_q
+    new_items, new_cov, new_share = _moments(draws, log_w)
+    better = new_share > share[poor]
+    at = poor[better]
+    items, cov, k_hat, share = (
+        x.clone() for x in (found.items, found.items_cov, found.pareto_k, share)
+    )
+    items[at], cov[at], share[at] = new_items[better], new_cov[better], new_share[better]
+    k_hat[at] = pareto_k(log_w.T.contiguous())[better]
+    return replace(found, items=items, items_cov=cov, pareto_k=k_hat), share
+
+
+def _normal_draws(nodes: Nodes, guide: Posterior, seed: int) -> Tensor:
+    """Quasi-random standard normal draws (n_draws, K), as many as the budget allows."""
+    n_items, k = guide.items.shape
+    n = _MOST_DRAWS
+    while n > _FEWEST_DRAWS * 2**k and n * nodes.n * n_items > _BUDGET:
+        n //= 2
+    uniform = qmc.Sobol(k, rng=seed).random(n)
+    return torch.from_numpy(norm.ppf(uniform.clip(1e-6, 1 - 1e-6))).float().to(guide.items.device)
+
+
+def _proposals(guide: Posterior, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws (n_draws, n_items, K) of a normal somewhat wider than the guide, and their log density."""
+    root = torch.linalg.cholesky(guide.items_cov) * _WIDER
+    draws = guide.items + torch.einsum("jkl,sl->sjk", root, normal)
+    return draws, -0.5 * (normal**2).sum(1)[:, None]
+
+
+def _log_likelihood(
+    problem: Problem, guide: Posterior, nodes: Nodes, statistics: list[Tensor], draws: Tensor
+) -> Tensor:
+    """Log-likelihood of each draw of each item, (n_draws, n_items)."""
+    found = draws.new_empty(draws.shape[:2])
+    n_items = draws.shape[1]
+    width = max(1, _AT_ONCE // nodes.n)
+    for first in range(0, n_items, width):
+        part = slice(first, min(first + width, n_items))
+        own = guide.take(torch.arange(part.start, part.stop, device=draws.device))
+        gathered = [f[:, part] for f in statistics]
+        for s in range(len(draws)):
+            etas = coefficients(nodes.t, own.parameters(problem, draws[s, part]))
+            found[s, part] = sum((f * eta).sum(0) for f, eta in zip(gathered, etas, strict=True))
+    return found
+
+
+def _log_prior(draws: Tensor, mean: Tensor, spread: Tensor, group: Tensor) -> Tensor:
+    m, s = mean[group], spread[group]
+    return -0.5 * (((draws - m) / s) ** 2).sum(2) - s.log().sum(1)
+
+
+def _moments(draws: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted means, covariances, and the effective share of the draws."""
+    weight = torch.softmax(log_w, dim=0)
+    mean = (weight[..., None] * draws).sum(0)
+    away = draws - mean
+    cov = torch.einsum("sj,sjk,sjl->jkl", weight, away, away)
+    return mean, cov, 1 / (weight**2).sum(0) / len(draws)
+
+
+def widen_items(problem: Problem, found: Posterior) -> Posterior:
+    r"""Add to the items' covariances what the uncertainty of the abilities does to them.
+
+    .. math:: V' = V + V \Bigl(\sum_m s_m^2\, h_{im} h_{im}^⊤\Bigr) V
+
+    with :math:`h_{im}` the Fisher information shared by item i's parameters and :math:`θ_m`.
+
+    References:
+        Giordano, Broderick & Jordan (2018), Covariances, robustness, and variational Bayes,
+        https://jmlr.org/papers/v19/17-670.html
+    """
+    if problem.cells.family == "beta":
+        return found
+    nodes = found.nodes(problem)
+    weight = nodes.basis(found.theta) * (found.theta_sd.double() ** 2)[:, None]
+    trials = problem.cells.to_nodes(weight.float())[1]
+    by_theta, slopes, information = response_slope(nodes.t, found.parameters(problem))
+    if len(found.common):
+        slopes = [slopes[0], *slopes[2:]]
+    shared = [by_theta * information * x for x in slopes]
+    k = len(shared)
+    middle = found.items_cov.new_empty(found.items_cov.shape)
+    for i in range(k):
+        for j in range(i + 1):
+            middle[:, i, j] = middle[:, j, i] = (trials * shared[i] * shared[j]).sum(0)
+    cov = found.items_cov
+    return replace(found, items_cov=cov + cov @ middle @ cov)
