@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ __all__ = ["EXACT", "Cells"]
 
 EXACT = 1e-3  # a continuous response this near to 0 or 1 counts as 0 or 1
 _CELLS = {"cpu": 2**18, "cuda": 2**27}  # cells turned into floats at a time: what stays in cache
+_FLOATS = 2**25  # statistics of a matrix so small that they stay as floats: 128 MiB
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,14 @@ class Cells:
         """Number of statistics of a response."""
         return 2 if self.family == "bernoulli" else 5
 
+    @cached_property
+    def _floats(self) -> list[Tensor] | None:
+        if self.shape[0] * self.shape[1] * self.n_statistics > _FLOATS:
+            return None
+        return self._made(slice(0, self.shape[1]))
+
     def parts(self) -> Iterator[slice]:
-        """Slices of items whose floats stay in cache."""
+        """Slices of items that are worked on at a time: what stays in cache as floats."""
         n_models, n_items = self.shape
         width = max(1, _CELLS.get(self.device.type, 2**22) // max(n_models, 1))
         for start in range(0, n_items, width):
@@ -90,6 +98,9 @@ class Cells:
 
     def statistics(self, part: slice) -> list[Tensor]:
         """Statistics of a slice of items, each (n_models, n_part) float32, 0 where missing."""
+        return self._made(part) if self._floats is None else [x[:, part] for x in self._floats]
+
+    def _made(self, part: slice) -> list[Tensor]:
         y = self.values[:, part]
         if self.trials is not None:
             right, trials = y.float(), self.trials[:, part].float()
@@ -134,7 +145,7 @@ class Cells:
         return found
 
     def _needed(self, part: slice) -> list[tuple[int, Tensor]]:
-        if self.complete and self.values.dtype == torch.int8:
+        if self.complete and self._floats is None and self.values.dtype == torch.int8:
             return [(0, (self.values[:, part] > 0).float())]
         found = list(enumerate(self.statistics(part)))
         return found[:1] if self.complete else found

@@ -34,7 +34,7 @@ __all__ = ["IRTFit", "fit", "pick_device"]
 
 METHODS = ("svi", "laplace", "nuts")
 _MAX_GRID = 256  # a finer grid would cost more than θ as a site
-_ONE_THREAD = 2_000_000  # cells
+_ONE_THREAD = 50_000_000  # cells; two threads on a busy machine cost ten times one
 _MAX_JOINED = 24  # unknowns that get one full covariance
 _BAD_K = 0.7
 
@@ -103,24 +103,23 @@ def fit(
     with _threads_for(responses), pyro_isolated(seed, where), objective_bar("fit", progress) as report:
         problem = _problem(responses, chosen, bank, where)
         start = find_start(problem)
-        grid = _grid(start, problem)
+        grid = _grid(start, problem) if method != "nuts" else None
         if grid is not None:
             start = refine_start(problem, start, grid)
+        draws, checks = None, None
         if method == "nuts":
-            from irtbench.irt.nuts import sample
-
-            found, outcome, draws = sample(problem, start, seed, report)
+            found, outcome, draws, checks = _nuts(problem, start, seed, report)
         elif method == "svi":
-            found, outcome, draws = *_svi(problem, start, grid, chosen, seed, report), None
+            found, outcome = _svi(problem, start, grid, chosen, seed, report)
         else:
-            found, outcome, draws = _laplace(start), _laplace_outcome(start), None
+            found, outcome = _laplace(start), _laplace_outcome(start)
         if grid is not None and draws is None:
             found = _with_grid_abilities(problem, found, grid)
     outcome = _judged(outcome, found)
     if not outcome.converged:
         warnings.warn(f"{chosen.irt} {method}: {outcome.message}", ConvergenceWarning, stacklevel=2)
     config = {"method": method, "device": where.type, "recipe": chosen.to_dict()}
-    return assemble(responses, problem, found, outcome, draws, bank, config, seed, began)
+    return assemble(responses, problem, found, outcome, draws, checks, bank, config, seed, began)
 
 
 def _problem(
@@ -150,6 +149,13 @@ def _svi(
     if grid is None:
         found = widen_items(problem, weigh_items(problem, found, seed))
     return found, outcome
+
+
+def _nuts(problem: Problem, start: Start, seed: int, report: Any) -> Any:
+    from irtbench.irt.nuts import sample
+
+    at = _laplace(start)
+    return sample(problem, at, _blocks(problem, at, marginal=False), seed, report)
 
 
 @contextmanager

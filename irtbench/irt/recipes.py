@@ -67,9 +67,9 @@ class Steps:
         max_steps: steps after which the fit gives up with a ``ConvergenceWarning``.
     """
 
-    learning_rate: float = 0.25
-    half_life: float = 8.0
-    window: int = 5
+    learning_rate: float = 0.2
+    half_life: float = 15.0
+    window: int = 4
     tolerance: float = 0.1
     max_steps: int = 600
 

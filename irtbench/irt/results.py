@@ -28,6 +28,7 @@ def assemble(
     found: Posterior,
     outcome: Outcome,
     draws: Mapping[str, np.ndarray] | None,
+    checks: pd.DataFrame | None,
     older: ItemBank | None,
     config: Mapping[str, Any],
     seed: int,
@@ -39,7 +40,8 @@ def assemble(
     fit that is linked to an older bank, which is on that bank's scale already.
     """
     theta, theta_sd = (x.double().cpu().numpy() for x in (found.theta, found.theta_sd))
-    shift, scale = (0.0, 1.0) if older is not None else _scale(theta, theta_sd)
+    there = older is not None or draws is not None  # draws are on the scale, one by one
+    shift, scale = (0.0, 1.0) if there else _scale(theta, theta_sd)
     theta, theta_sd = (theta - shift) / scale, theta_sd / scale
     loc, cov = _unconstrained(problem, found, (shift, scale))
     sign = found.sign.double().cpu().numpy()
@@ -66,7 +68,8 @@ def assemble(
     if older is not None:
         info["linked_to"] = older.fingerprint
     bank = ItemBank(responses.items, loc, cov, sign, info)
-    checks = pd.DataFrame(index=responses.items.index)
+    checks = pd.DataFrame(index=responses.items.index) if checks is None else checks
+    checks.index = responses.items.index
     if len(found.pareto_k):
         checks["pareto_k"] = found.pareto_k.double().cpu().numpy()
     return IRTFit(
