@@ -43,10 +43,11 @@ def fit_factors(
 
     with slopes and intercepts normal in populations whose means and spreads are learned. The data say
     nothing about the axes, so they are chosen: abilities have mean 0 and variance 1 and are uncorrelated
-    over the models, dimensions stand by the variance of the linear predictor that they explain, and the
-    slopes on each have a positive sum. ``rotation="none"`` keeps the principal axes: the first is then
-    close to a general ability. ``varimax`` turns them so that an item has few large slopes; ``oblimin``
-    also lets abilities correlate. Covariances turn with them.
+    over the models, and the slopes on each dimension have a positive sum. ``rotation="none"`` gives the
+    principal axes, ordered by the variance of the linear predictor that they explain: the first is close
+    to a general ability. ``varimax`` turns them so that an item has few large slopes, ``oblimin`` also
+    lets abilities correlate; these dimensions explain about the same and stand by the intercepts of
+    the items that they load on, the easiest first. Covariances turn with them.
 
     With ``by`` each group of items has one dimension of its own (simple structure, between items) and
     θ ~ N(0, Φ), with Φ learned: :attr:`FactorFit.correlation`.

@@ -39,7 +39,9 @@ class Posterior:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
-                array = np.array(value, dtype=np.int64 if field.name == "own" else np.float64)
+                array: np.ndarray = np.array(value, dtype=np.int64 if field.name == "own" else np.float64)
+                if field.name.endswith("_cov"):
+                    array = (array + array.swapaxes(1, 2)) / 2  # exactly symmetric, as it is saved
                 array.flags.writeable = False
                 object.__setattr__(self, field.name, array)
 
@@ -98,14 +100,20 @@ class Posterior:
         return replace(self.moved(matrix, shift), correlation=np.eye(len(second)))
 
     def rotated(self, rotation: Rotation) -> Posterior:
-        """Rotate to principal axes, then by ``rotation``; order and signs are fixed by the slopes."""
+        """Rotate to principal axes, the largest first, and then by ``rotation``.
+
+        Rotated dimensions explain about the same, so their order is by the items: those that they load on
+        are easiest for the first. Signs make every sum of slopes positive.
+        """
         found = self.moved(principal_axes(self.slopes).T)
-        found = found.moved(tidy(found.slopes, found.correlation).T)
-        if rotation == "varimax":
-            found = found.moved(varimax(found.slopes).T)
-        elif rotation == "oblimin":
-            found = found.moved(oblimin(found.slopes).T)
-        return found.moved(tidy(found.slopes, found.correlation).T)
+        found = found.moved(tidy(found.slopes, (found.slopes**2).sum(axis=0)).T)
+        if rotation == "none":
+            return found
+        rotate = varimax if rotation == "varimax" else oblimin
+        found = found.moved(rotate(found.slopes).T)
+        weight = found.slopes**2
+        easy = weight.T @ found.items[:, -1] / np.maximum(weight.sum(axis=0), 1e-12)
+        return found.moved(tidy(found.slopes, easy).T)
 
     def probability(self) -> np.ndarray:
         """Posterior mean probability of each cell, (n_models, n_items): MacKay's approximation."""

@@ -124,14 +124,12 @@ def procrustes(slopes: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.asarray(left @ right)
 
 
-def tidy(slopes: np.ndarray, correlation: np.ndarray) -> np.ndarray:
-    """Signed permutation T (D, D): dimensions by explained variance, slopes with a positive sum.
+def tidy(slopes: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Signed permutation T (D, D): dimensions by falling key, slopes with a positive sum.
 
     Args:
         slopes: (n_items, D).
-        correlation: of the abilities, (D, D).
+        key: what to order the dimensions by, (D,).
     """
-    explained = (slopes * (slopes @ correlation)).sum(axis=0)
-    order = np.argsort(-explained, kind="stable")
     sign = np.where(slopes.sum(axis=0) < 0, -1.0, 1.0)
-    return np.asarray((np.eye(len(correlation)) * sign)[:, order])
+    return np.asarray((np.eye(len(key)) * sign)[:, np.argsort(-key, kind="stable")])
