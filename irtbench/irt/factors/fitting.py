@@ -134,13 +134,16 @@ def cell_log_loss(probability: np.ndarray, responses: ResponseMatrix) -> tuple[n
         probability: (n_models, n_items).
         responses: the responses; missing cells are left out.
     """
-    model, item = np.nonzero(responses.observed)
-    p = np.clip(probability[model, item], 1e-12, 1 - 1e-12)
-    y = responses.values[model, item].astype(float)
-    loss = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    seen = responses.observed
+    model = np.repeat(np.arange(responses.n_models), seen.sum(axis=1))
+    p, y = np.clip(probability[seen], 1e-12, 1 - 1e-12), responses.values[seen]
+    if responses.kind == "binary":
+        loss = -np.log(np.where(y == 1, p, 1 - p))
+    else:
+        loss = -(y * np.log(p) + (1 - y) * np.log1p(-p))
     if responses.trials is None:
         return model, loss
-    samples = responses.trials[model, item]
+    samples = responses.trials[seen]
     return np.repeat(model, samples), np.repeat(loss, samples)
 
 

@@ -94,12 +94,18 @@ def _guide(rows: nn.Module) -> Callable[[], None]:
 
 
 def _step(loss: torch.Tensor, parameters: dict[str, nn.Parameter], rate: float) -> None:
-    """Move against the gradient; the log of a scale has curvature 2, all else 1."""
+    """Move against the gradient, by ``rate`` over the curvature."""
     gradients = torch.autograd.grad(loss, list(parameters.values()))
     with torch.no_grad():
         for (name, p), gradient in zip(parameters.items(), gradients, strict=True):
-            curvature = 2 if name.endswith("log_diagonal") else 1
-            p.sub_((rate / curvature * gradient).clamp(-_MAX_MOVE, _MAX_MOVE))
+            p.sub_((rate / _curvature(name, p) * gradient).clamp(-_MAX_MOVE, _MAX_MOVE))
+
+
+def _curvature(name: str, p: nn.Parameter) -> float:
+    """1, but 2 for the log of a scale, and more for large factors, whose gradient from one draw is wild."""
+    if name.endswith("delta"):
+        return 1.0
+    return (2.0 if name.endswith("log_diagonal") else 1.0) * max(1.0, (p.shape[-1] + 1) / 4)
 
 
 def _flat(trace: list[float]) -> bool:

@@ -73,3 +73,12 @@ def test_a_benchmark_of_one_item():
     R = ib.simulate(20, 3, n_benchmarks=2, seed=0).responses
     with pytest.raises(ib.InputError, match="has one item"):
         fit_factors(R, by="benchmark")
+
+
+def test_many_benchmarks_converge():
+    R = ib.simulate(60, 240, n_benchmarks=30, benchmark_sd=0.5, seed=0).responses
+    fit = fit_factors(R, by="benchmark")  # a full covariance over 30 abilities a model
+    assert fit.converged
+    phi = fit.correlation.to_numpy()
+    # truth 1 / 1.25 everywhere; 60 models and 8 items a benchmark tell its mean to about .05
+    assert phi[np.triu_indices(30, 1)].mean() == pytest.approx(0.8, abs=0.1)
