@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from irtbench.errors import InputError
 from irtbench.files import fingerprint
 from irtbench.irt.factors.posterior import Posterior
 
@@ -128,12 +129,20 @@ class FactorFit:
         Args:
             abilities: of other models (:func:`abilities_of`); None takes those of the fit.
 
+        Raises:
+            InputError: the abilities have other dimensions.
+
         References:
             MacKay (1992), The evidence framework applied to classification networks,
             https://doi.org/10.1162/neco.1992.4.5.720
         """
         if abilities is None:
             return self.posterior.probability()
+        if abilities.labels != self.labels:
+            raise InputError(
+                f"the abilities are on dimensions {abilities.labels}, the fit on {self.labels}; they belong"
+                " to another fit"
+            )
         other = replace(self.posterior, ability=abilities.mean, ability_cov=abilities.cov)
         return other.probability()
 

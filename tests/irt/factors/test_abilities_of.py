@@ -93,5 +93,8 @@ def test_foreign_responses_are_refused(fit, truth):
     with pytest.raises(ib.InputError, match="'x' is not in the fit"):
         abilities_of(fit, ResponseMatrix.of([[1, 0]], items=["x", truth.responses.item_ids[0]]))
     R = truth.responses
+    other = fit_factors(R, 1, method="laplace")
+    with pytest.raises(ib.InputError, match="belong to another fit"):
+        fit.probability(abilities_of(other, R))
     with pytest.raises(ib.InputError, match="calibrated on metric 'acc'"):
         abilities_of(fit, ResponseMatrix(R.values, R.models, R.items, Metric("prob")))

@@ -52,7 +52,7 @@ def test_recovers_the_truth(cell, method):
     assert items_covered > (0.86 if method == "svi" else 0.76)
 
 
-@pytest.mark.parametrize("method", ["laplace", pytest.param("svi", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["laplace", "svi"])
 def test_one_dimension_is_the_2pl(method):
     s = ib.simulate(100, 300, missing=0.1, seed=0)
     one, two_pl = fit_factors(s.responses, 1, method=method), ib.fit(s.responses, irt="2pl", method=method)
