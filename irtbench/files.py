@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-_MANIFESTS = ("bank.json", "fit.json", "subset.json")
+_MANIFESTS = ("bank.json", "fit.json", "factors.json", "subset.json")
 
 
 def fingerprint(*parts: bytes | str) -> str:

@@ -11,7 +11,7 @@ __all__ = ["load"]
 
 
 def load(path: str | Path) -> Any:
-    """Load what ``x.save(path)`` wrote: a ResponseMatrix, ItemBank, IRTFit or Subset.
+    """Load what ``x.save(path)`` wrote: a ResponseMatrix, ItemBank, IRTFit, FactorFit or Subset.
 
     Args:
         path: the Parquet file or folder that was written.
@@ -34,8 +34,14 @@ def load(path: str | Path) -> Any:
         from irtbench.irt import ItemBank
 
         return ItemBank.load(path)
+    if (path / "factors.json").is_file():
+        from irtbench.irt import FactorFit
+
+        return FactorFit.load(path)
     if (path / "subset.json").is_file():
         from irtbench.subsets import Subset
 
         return Subset.load(path)
-    raise InputError(f"{path}: not a result of irtbench (no fit.json, bank.json or subset.json in it)")
+    raise InputError(
+        f"{path}: not a result of irtbench (no fit.json, bank.json, factors.json or subset.json in it)"
+    )

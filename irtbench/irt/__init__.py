@@ -7,17 +7,31 @@ from irtbench._lazy import lazy_names
 if TYPE_CHECKING:
     from irtbench.irt.abilities import ability
     from irtbench.irt.bank import ItemBank
+    from irtbench.irt.factors import FactorFit, fit_factors
     from irtbench.irt.fitting import IRTFit, fit
     from irtbench.irt.recipes import Priors, Recipe, recipe
     from irtbench.irt.simulation import Simulation, simulate
 
-__all__ = ["fit", "IRTFit", "ItemBank", "ability", "Recipe", "Priors", "recipe", "Simulation", "simulate"]
+__all__ = [
+    "fit",
+    "IRTFit",
+    "ItemBank",
+    "ability",
+    "fit_factors",
+    "FactorFit",
+    "Recipe",
+    "Priors",
+    "recipe",
+    "Simulation",
+    "simulate",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "irtbench.irt.abilities": ("ability",),
         "irtbench.irt.bank": ("ItemBank",),
+        "irtbench.irt.factors": ("FactorFit", "fit_factors"),
         "irtbench.irt.fitting": ("IRTFit", "fit"),
         "irtbench.irt.recipes": ("Priors", "Recipe", "recipe"),
         "irtbench.irt.simulation": ("Simulation", "simulate"),
