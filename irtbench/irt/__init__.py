@@ -36,4 +36,5 @@ __getattr__, __dir__ = lazy_names(
         "irtbench.irt.recipes": ("Priors", "Recipe", "recipe"),
         "irtbench.irt.simulation": ("Simulation", "simulate"),
     },
+    rooms=("diagnostics",),
 )

@@ -1,0 +1,33 @@
+"""Diagnostics of a fit: items, pairs of items, models, groups of models, and the IRT model itself."""
+
+from typing import TYPE_CHECKING
+
+from irtbench._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from irtbench.irt.diagnostics.curves import item_curves, reliability, test_information
+    from irtbench.irt.diagnostics.dependence import local_dependence, residual_correlations
+    from irtbench.irt.diagnostics.items import item_fit, item_rest_correlation
+    from irtbench.irt.diagnostics.models import benchmark_residuals, person_fit
+
+__all__ = [
+    "item_curves",
+    "test_information",
+    "reliability",
+    "item_fit",
+    "item_rest_correlation",
+    "local_dependence",
+    "residual_correlations",
+    "person_fit",
+    "benchmark_residuals",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "irtbench.irt.diagnostics.curves": ("item_curves", "reliability", "test_information"),
+        "irtbench.irt.diagnostics.dependence": ("local_dependence", "residual_correlations"),
+        "irtbench.irt.diagnostics.items": ("item_fit", "item_rest_correlation"),
+        "irtbench.irt.diagnostics.models": ("benchmark_residuals", "person_fit"),
+    },
+)
