@@ -7,8 +7,11 @@ from irtbench._lazy import lazy_names
 if TYPE_CHECKING:
     from irtbench.irt.diagnostics.curves import item_curves, reliability, test_information
     from irtbench.irt.diagnostics.dependence import local_dependence, residual_correlations
+    from irtbench.irt.diagnostics.groups import dif
+    from irtbench.irt.diagnostics.hidden import heldout
     from irtbench.irt.diagnostics.items import item_fit, item_rest_correlation
     from irtbench.irt.diagnostics.models import benchmark_residuals, person_fit
+    from irtbench.irt.diagnostics.predictive import predictive_check
 
 __all__ = [
     "item_curves",
@@ -20,6 +23,9 @@ __all__ = [
     "residual_correlations",
     "person_fit",
     "benchmark_residuals",
+    "dif",
+    "heldout",
+    "predictive_check",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -27,7 +33,10 @@ __getattr__, __dir__ = lazy_names(
     {
         "irtbench.irt.diagnostics.curves": ("item_curves", "reliability", "test_information"),
         "irtbench.irt.diagnostics.dependence": ("local_dependence", "residual_correlations"),
+        "irtbench.irt.diagnostics.groups": ("dif",),
+        "irtbench.irt.diagnostics.hidden": ("heldout",),
         "irtbench.irt.diagnostics.items": ("item_fit", "item_rest_correlation"),
         "irtbench.irt.diagnostics.models": ("benchmark_residuals", "person_fit"),
+        "irtbench.irt.diagnostics.predictive": ("predictive_check",),
     },
 )

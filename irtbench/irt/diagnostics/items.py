@@ -84,20 +84,25 @@ def item_rest_correlation(responses: ResponseMatrix) -> pd.Series:
         >>> item_rest_correlation(R).round(2).tolist()
         [0.58, 0.0, -0.3]
     """
-    R = responses
-    trials = R.observed if R.trials is None else R.trials
+    trials = responses.observed if responses.trials is None else responses.trials
+    found = item_rest(np.nan_to_num(responses.values), trials)
+    return pd.Series(found, index=responses.items.index, name="item_rest")
+
+
+def item_rest(share: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """The same from arrays (n_models, n_items): shares right, 0 where missing, and trials."""
+    n_models, n_items = share.shape
     count = trials.sum(axis=1, dtype=float)
-    right = np.einsum("mi,mi->m", np.nan_to_num(R.values), trials, dtype=float)
-    found = np.empty(R.n_items)
-    width = max(1, 2**18 // R.n_models)
-    for start in range(0, R.n_items, width):
+    right = np.einsum("mi,mi->m", share, trials, dtype=float)
+    found, width = np.empty(n_items), max(1, 2**18 // n_models)
+    for start in range(0, n_items, width):
         part = slice(start, start + width)
-        n, y = trials[:, part].astype(float), np.nan_to_num(R.values[:, part]).astype(float)
+        n, y = trials[:, part].astype(float), share[:, part].astype(float)
         others = count[:, None] - n
         seen = ((n > 0) & (others > 0)).astype(float)
         rest = (right[:, None] - y * n) / np.maximum(others, 1)
         found[part] = _correlation(y, rest, seen)
-    return pd.Series(found, index=R.items.index, name="item_rest")
+    return found
 
 
 def _fit_of_block(cells: Cells) -> pd.DataFrame:

@@ -39,9 +39,9 @@ def person_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFram
     N(0, 1). A model far below 0 fails easy items and solves hard ones: it guesses, knows some items
     beforehand, or was scored with a broken prompt. Far above 0, its responses are smoother than chance
     allows. Leaked items show here if they were hard for the model; those of one benchmark show better in
-    :func:`benchmark_residuals`. Where the items measure more than one ability, as real benchmarks do, many models stand
-    out: compare them with each other before p is taken at its word. Continuous responses vary less than
-    P(1 - P): their lz and lz* are too near to 0, and the mean squares have no z.
+    :func:`benchmark_residuals`. Where the items measure more than one ability, as real benchmarks do,
+    many models stand out: compare them with each other before p is taken at its word. Continuous responses
+    vary less than P(1 - P): their lz and lz* are too near to 0, and the mean squares have no z.
 
     Args:
         fit: a fit, whose abilities are used if it knows all the models, or a bank.
