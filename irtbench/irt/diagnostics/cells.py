@@ -1,7 +1,9 @@
 r"""Responses beside what the bank expects of them, a block of items at a time.
 
 The observed cells hold :math:`k_{mi}` right of :math:`n_{mi}` trials, with mean :math:`n P`, variance
-:math:`n P Q` and fourth central moment :math:`n P Q (1 + 3 (n - 2) P Q)`, where :math:`Q = 1 - P`.
+:math:`n P Q` and fourth central moment :math:`n P Q (1 + 3 (n - 2) P Q)`, where :math:`Q = 1 - P`. A
+continuous response of a bank with beta likelihood has the moments of :math:`\text{Beta}(P φ, Q φ)`, its
+variance :math:`P Q / (1 + φ)`; without, :math:`P Q` is an upper bound.
 """
 
 from __future__ import annotations
@@ -23,7 +25,15 @@ from irtbench.responses.matrix import ResponseMatrix
 if TYPE_CHECKING:
     from irtbench.irt.fitted import IRTFit
 
-__all__ = ["Cells", "Expected", "expected", "is_continuous", "mean_square", "standardised_mean_square"]
+__all__ = [
+    "Cells",
+    "Expected",
+    "expected",
+    "is_beta",
+    "is_continuous",
+    "mean_square",
+    "standardised_mean_square",
+]
 
 _CELLS = 2**18  # worked on at a time: what stays in cache
 _EDGE = 1e-6  # nearest that P comes to 0 and 1: one surprise may count a million times, not more
@@ -40,6 +50,7 @@ class Cells:
         trials: n, 0 where missing, 1 for a single or continuous response.
         p: probability of a right response at the model's ability.
         slope: its derivative by ability.
+        precision: φ of the items' beta distributions, (n_items of the block,); None for counts.
     """
 
     items: slice
@@ -47,11 +58,13 @@ class Cells:
     trials: np.ndarray
     p: np.ndarray
     slope: np.ndarray
+    precision: np.ndarray | None = None
 
     @cached_property
     def unit_variance(self) -> np.ndarray:
-        """P(1 - P): the variance of one trial."""
-        return self.p * (1 - self.p)
+        """Variance of one trial."""
+        unit = self.p * (1 - self.p)
+        return unit if self.precision is None else unit / (1 + self.precision)
 
     @cached_property
     def variance(self) -> np.ndarray:
@@ -61,7 +74,11 @@ class Cells:
     @cached_property
     def fourth(self) -> np.ndarray:
         """Fourth central moment of k."""
-        return self.variance * (1 + 3 * (self.trials - 2) * self.unit_variance)
+        if self.precision is None:
+            return self.variance * (1 + 3 * (self.trials - 2) * self.unit_variance)
+        phi, unit = self.precision, self.p * (1 - self.p)
+        excess = (2 * self.p - 1) ** 2 * (phi + 1) - unit * (phi + 2)
+        return self.variance**2 * (3 + 6 * excess / (unit * (phi + 2) * (phi + 3)))
 
     @cached_property
     def residual(self) -> np.ndarray:
@@ -103,7 +120,8 @@ class Expected:
         trials = R.observed[:, items] if R.trials is None else R.trials[:, items]
         trials = trials.astype(float)
         right = np.nan_to_num(R.values[:, items]).astype(float) * trials
-        return Cells(items, right, trials, p, slope)
+        precision = self.bank.precision[items] if is_beta(self.bank) else None
+        return Cells(items, right, trials, p, slope, precision)
 
 
 def expected(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> Expected:
@@ -125,6 +143,11 @@ def expected(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> Expected:
     else:
         abilities = ability(bank, responses)
     return Expected(responses, bank.take(responses.item_ids), abilities)
+
+
+def is_beta(bank: ItemBank) -> bool:
+    """Whether the bank knows how much continuous responses vary."""
+    return getattr(bank, "likelihood", "bernoulli") == "beta"
 
 
 def is_continuous(responses: ResponseMatrix) -> bool:

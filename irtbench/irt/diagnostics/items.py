@@ -10,6 +10,7 @@ import pandas as pd
 from irtbench.irt.diagnostics.cells import (
     Cells,
     expected,
+    is_beta,
     is_continuous,
     mean_square,
     standardised_mean_square,
@@ -34,7 +35,8 @@ def item_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFrame:
     responses are noisier, outfit in models far from its difficulty, infit in models near to it; below
     1 they are smoother. The z values hold for given abilities and curves: these come from the same
     responses, so the residuals are a little too small, and z a little too near to 0. Continuous
-    responses vary less than P(1 - P): their mean squares compare items with each other, and have no z.
+    responses vary less than P(1 - P): unless the fit knows their precision (beta likelihood), their mean
+    squares only compare items with each other, and have no z.
 
     Args:
         fit: a fit, whose abilities are used if it knows all the models, or a bank.
@@ -62,7 +64,7 @@ def item_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFrame:
     """
     both = expected(fit, responses)
     table = pd.concat([_fit_of_block(cells) for cells in both], ignore_index=True)
-    if is_continuous(responses):
+    if is_continuous(responses) and not is_beta(both.bank):
         table[["infit_z", "outfit_z", "lz"]] = np.nan
     table["item_rest"] = item_rest_correlation(responses).to_numpy()
     table["negative"] = both.bank.curve_parameters[0] < 0

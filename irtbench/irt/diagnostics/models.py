@@ -14,6 +14,7 @@ from irtbench.irt.diagnostics.cells import (
     Cells,
     Expected,
     expected,
+    is_beta,
     is_continuous,
     mean_square,
     standardised_mean_square,
@@ -41,7 +42,8 @@ def person_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFram
     allows. Leaked items show here if they were hard for the model; those of one benchmark show better in
     :func:`benchmark_residuals`. Where the items measure more than one ability, as real benchmarks do,
     many models stand out: compare them with each other before p is taken at its word. Continuous responses
-    vary less than P(1 - P): their lz and lz* are too near to 0, and the mean squares have no z.
+    vary less than P(1 - P): unless the fit knows their precision (beta likelihood), lz and lz* are too near
+    to 0, and the mean squares have no z.
 
     Args:
         fit: a fit, whose abilities are used if it knows all the models, or a bank.
@@ -92,7 +94,7 @@ def person_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFram
         },
         index=responses.models.index,
     )
-    if is_continuous(responses):
+    if is_continuous(responses) and not is_beta(both.bank):
         table[["infit_z", "outfit_z"]] = np.nan
     return table
 

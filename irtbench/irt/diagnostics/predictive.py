@@ -10,7 +10,7 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.irt.curves import probability
-from irtbench.irt.diagnostics.cells import Expected, expected, is_continuous
+from irtbench.irt.diagnostics.cells import Expected, expected, is_beta, is_continuous
 from irtbench.irt.diagnostics.items import item_rest
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def predictive_check(
         the item-rest correlations, mean absolute Q3 over up to 100 items.
 
     Raises:
-        InputError: fewer than 2 draws, continuous responses (the fit says nothing of their spread),
-            another metric, or items that the bank does not have.
+        InputError: fewer than 2 draws, continuous responses and a fit without beta likelihood, another
+            metric, or items that the bank does not have.
 
     References:
         Rubin (1984), https://doi.org/10.1214/aos/1176346785; Gelman, Meng & Stern (1996), Posterior
@@ -63,15 +63,18 @@ def predictive_check(
     Example:
         >>> from irtbench.irt import fit, simulate
         >>> s = simulate(n_models=60, n_items=40, seed=0)
-        >>> table = predictive_check(fit(s.responses, method="laplace"), s.responses, draws=50)
-        >>> bool(table["p"].between(0.01, 0.99).all())
+        >>> table = predictive_check(fit(s.responses, "1pl", method="laplace"), s.responses, draws=50)
+        >>> bool(table.loc["item_rest_sd", "p"] < 0.05)  # their discriminations differ
         True
     """
     if draws < 2:
         raise InputError(f"draws must be at least 2, got {draws}")
-    if is_continuous(responses):
-        raise InputError("a predictive check needs right and wrong responses, and these are continuous")
     both = expected(fit, responses)
+    if is_continuous(responses) and not is_beta(both.bank):
+        raise InputError(
+            "these responses are continuous, and the fit does not say how they vary; fit them with the beta"
+            " likelihood"
+        )
     trials = responses.observed if responses.trials is None else responses.trials
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(responses.n_items)[:_PAIRED])
@@ -139,7 +142,10 @@ def _replicates(
                 part = slice(left, left + width)
                 p = probability(theta, *(items[name][k, part] for name in _PARAMETERS if name in items))
                 n = trials[:, part]
-                if single:
+                if is_beta(both.bank):
+                    phi = items["precision"][k, part]
+                    share[:, part] = np.where(n > 0, rng.beta(p * phi, (1 - p) * phi), 0)
+                elif single:
                     share[:, part] = n & (rng.random(p.shape, dtype=np.float32) < p)
                 else:
                     share[:, part] = rng.binomial(n, p) / np.maximum(n, 1)

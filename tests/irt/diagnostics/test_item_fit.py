@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known import bank_of, truth_of, with_cells
-from scipy.stats import binom
+from scipy.stats import beta, binom
 from shared import SHARED, needs_shared
 
 import irtbench as ib
@@ -137,3 +137,16 @@ def test_other_items_and_other_things_are_refused():
         item_fit(s.bank, ib.ResponseMatrix.of(s.responses.values, items=[f"x{k}" for k in range(10)]))
     with pytest.raises(InputError, match="expected a ResponseMatrix"):
         item_fit(s.bank, s.responses.values)
+
+
+def test_beta_responses_have_their_own_moments():
+    s = ib.simulate(400, 600, precision=8.0, seed=0)
+    found = item_fit(truth_of(s), s.responses)
+    for name in ("infit_z", "outfit_z", "lz"):
+        assert abs(found[name].mean()) < 0.15  # 600 items: standard error .04; the cube root is not exact
+        assert 0.9 < found[name].std() < 1.1
+    cells = expected(truth_of(s), s.responses).block(slice(0, 3))
+    phi, p = s.items["precision"].to_numpy()[1], cells.p[7, 1]
+    law = beta(p * phi, (1 - p) * phi)
+    assert cells.variance[7, 1] == pytest.approx(law.var())
+    assert cells.fourth[7, 1] == pytest.approx(law.var() ** 2 * (3 + law.stats("k")))

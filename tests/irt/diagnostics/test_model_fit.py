@@ -146,3 +146,11 @@ def test_one_benchmark_is_explained_by_the_ability():
     s = ib.simulate(10, 20, irt="1pl", seed=0)
     table = benchmark_residuals(s.bank, s.responses)
     assert table["z"].isna().all()  # its score is all that the ability knows
+
+
+def test_beta_responses_have_a_null_of_their_own():
+    s = ib.simulate(800, 60, precision=8.0, seed=0)
+    found = person_fit(s.bank, s.responses)
+    # 800 models: standard error of the mean .035, of the sd .025
+    assert abs(found["lz_star"].mean()) < 0.12
+    assert abs(found["lz_star"].std() - 1) < 0.08

@@ -66,3 +66,14 @@ def test_arguments_are_checked():
         predictive_check(s.bank, s.responses, draws=1)
     with pytest.raises(InputError, match="continuous"):
         predictive_check(s.bank, R)
+
+
+def test_beta_responses_are_drawn_from_their_distribution():
+    s = ib.simulate(80, 60, precision=6.0, missing=0.1, seed=0)
+    table = predictive_check(truth_of(s), s.responses, draws=60)
+    assert table["p"].between(0.005, 0.995).all()
+    blurred = ib.ResponseMatrix.of(
+        0.5 * s.responses.values + 0.5 * s.probability, s.responses.models, s.responses.items
+    )
+    # half the residuals: the items agree with each other more than they should
+    assert predictive_check(truth_of(s), blurred, draws=60).loc["item_rest_mean", "p"] < 0.02
