@@ -127,6 +127,23 @@ def test_fit_writes_a_folder_that_loads(files):
     assert config["inputs"] == {str(files / "old.parquet"): ib.read(files / "old.parquet").fingerprint}
 
 
+def test_fit_writes_a_report_unless_told_not_to(files, tmp_path):
+    from irtbench.irt import diagnostics
+
+    extra = {"report.html", "items_fit.csv", "pairs_fit.csv", "models_fit.csv", "benchmarks_fit.csv"}
+    names = {p.name for p in (files / "fit").iterdir()}
+    assert extra <= names
+    page = (files / "fit" / "report.html").read_text()
+    assert "The fit has " in page
+    assert "irtbench fit" in page
+    items = pd.read_csv(files / "fit" / "items_fit.csv", index_col="item")
+    expected = diagnostics.item_fit(ib.load(files / "fit"), ib.read(files / "old.parquet"))
+    pd.testing.assert_frame_equal(items, expected, check_index_type=False)
+    done("fit", files / "old.parquet", "--method", "laplace", "-o", tmp_path / "bare", "--no-report", "-q")
+    assert {p.name for p in (tmp_path / "bare").iterdir()} == names - extra
+    assert ib.load(tmp_path / "bare").fingerprint == ib.load(files / "fit").fingerprint
+
+
 def test_subset_uses_the_bank(files):
     assert ib.load(files / "subset").bank.fingerprint == ib.load(files / "fit").bank.fingerprint
     assert len(json.loads((files / "subset" / "config.json").read_text())["inputs"]) == 2

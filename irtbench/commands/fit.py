@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from irtbench.commands.options import Device, Force, Irt, Json, OutFolder, Quiet, Responses, Seed
 from irtbench.commands.session import Session, about
+
+if TYPE_CHECKING:
+    from irtbench.irt import IRTFit
+    from irtbench.responses import ResponseMatrix
 
 __all__ = ["fit"]
 
@@ -21,13 +26,16 @@ def fit(
         Literal["svi", "laplace"],
         typer.Option("--method", help="laplace: the start of svi, without the refinement."),
     ] = "svi",
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write diagnostics and report.html, too.")
+    ] = True,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit an IRT model; write the fit with its item bank."""
+    """Fit an IRT model; write the fit with its item bank, diagnostics and a report."""
     import irtbench as ib
 
     session = Session.of(context)
@@ -35,8 +43,11 @@ def fit(
     matrix = session.read(responses)
     with about(responses):
         result = ib.fit(matrix, irt=irt, method=method, device=device, seed=seed, progress=session.progress)
-    with session.write_folder(out, {str(responses): matrix.fingerprint}) as folder:
+    inputs = {str(responses): matrix.fingerprint}
+    with session.write_folder(out, inputs) as folder:
         result.save(folder)
+        if report:
+            _write_report(folder, matrix, result, session.config(inputs))
     session.say(f"{result.message} ({result.seconds:.1f} s)")
     session.say(f"wrote {out}: {irt}, {matrix.n_models} models × {matrix.n_items} items")
     session.result(
@@ -49,3 +60,12 @@ def fit(
             "fingerprint": result.bank.fingerprint,
         }
     )
+
+
+def _write_report(folder: Path, responses: ResponseMatrix, fit: IRTFit, config: dict[str, Any]) -> None:
+    from irtbench.irt.diagnostics import diagnose
+    from irtbench.report import write_fit_report
+
+    diagnosis = diagnose(fit, responses)
+    diagnosis.save(folder)
+    write_fit_report(folder / "report.html", responses=responses, fit=fit, diagnosis=diagnosis, config=config)

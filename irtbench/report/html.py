@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from irtbench.compare import CONTROL
 from irtbench.files import atomic_file
 from irtbench.report import plots, tables, wording
 from irtbench.report.drawing import svg
+from irtbench.report.page import data_section, render_page, reproduce_section
 
 if TYPE_CHECKING:
     from irtbench.irt import IRTFit
@@ -21,6 +20,15 @@ if TYPE_CHECKING:
     from irtbench.subsets import Subset
 
 __all__ = ["render_report", "write_report"]
+
+_SECTIONS = (
+    ("data", "Data"),
+    ("fit", "Fit"),
+    ("items", "Chosen items"),
+    ("errors", "Errors"),
+    ("intervals", "Intervals"),
+    ("reproduce", "Reproduce"),
+)
 
 
 def write_report(path: str | Path, **content: Any) -> None:
@@ -55,35 +63,20 @@ def render_report(
         title: heading of the page.
         notes: sentences to print on top (``The data are simulated.``).
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files(__package__).joinpath("templates/report.html.j2").read_text("utf-8")
-    )
-    return template.render(
+    errors = _errors(comparison, summary)
+    return render_page(
+        "report.html.j2",
         title=title,
         notes=notes,
-        data=_data(responses),
+        verdict=errors["verdict"],
+        sections=_SECTIONS,
+        data=data_section(responses),
         fit=None if fit is None else _fit(responses, fit, subset),
         chosen=None if subset is None else _chosen(subset),
-        errors=_errors(comparison, summary),
+        errors=errors,
         intervals=_intervals(summary, level),
-        reproduce=_reproduce(responses, config or {}),
+        reproduce=reproduce_section(responses, config or {}),
     )
-
-
-def _data(responses: ResponseMatrix) -> dict[str, Any]:
-    from irtbench.responses import check, describe
-
-    findings = check(responses)
-    return {
-        "text": repr(responses),
-        "benchmarks": tables.as_table(describe(responses)),
-        "findings": tables.as_table(findings) if len(findings) else None,
-    }
 
 
 def _fit(responses: ResponseMatrix, fit: IRTFit, subset: Subset | None) -> dict[str, Any]:
@@ -141,14 +134,4 @@ def _intervals(summary: pd.DataFrame, level: float) -> dict[str, Any] | None:
         "level": f"{100 * level:g} %",
         "plot": svg(plots.coverage(summary, level), "coverage"),
         "table": tables.as_table(wide),
-    }
-
-
-def _reproduce(responses: ResponseMatrix, config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "command": config.get("command", ""),
-        "versions": dict(config.get("versions", {})),
-        "inputs": dict(config.get("inputs", {})),
-        "fingerprint": responses.fingerprint,
-        "config": json.dumps(config, indent=1, ensure_ascii=False),
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from irtbench.compare import CONTROL
+from irtbench.irt.diagnostics import item_rest_correlation
 from irtbench.report.wording import against_control, signed
 from irtbench.responses import ResponseMatrix
 
@@ -84,22 +85,6 @@ def parameter_ranges(items: pd.DataFrame) -> pd.DataFrame:
             "typical sd": sd.median(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
-
-
-def item_rest_correlation(responses: ResponseMatrix) -> pd.Series:
-    """Correlation of each item with the models' mean on the other items; NaN for a constant item."""
-    values = np.where(responses.observed, responses.values, 0.0).astype(float)
-    total, count = values.sum(axis=1), responses.observed.sum(axis=1)
-    found = np.full(responses.n_items, np.nan)
-    for i in range(responses.n_items):
-        seen = responses.observed[:, i] & (count > 1)
-        if seen.sum() < 3:
-            continue
-        y = values[seen, i]
-        rest = (total[seen] - y) / (count[seen] - 1)
-        if y.std() > 1e-9 and rest.std() > 1e-9:
-            found[i] = np.corrcoef(y, rest)[0, 1]
-    return pd.Series(found, index=responses.items.index, name="item-rest correlation")
 
 
 def items_to_look_at(responses: ResponseMatrix, items: pd.DataFrame | None, n: int = 12) -> pd.DataFrame:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from irtbench.compare import CONTROL
 
-__all__ = ["against_control", "by_size", "signed", "tally", "verdict"]
+if TYPE_CHECKING:
+    from irtbench.irt.diagnostics import Diagnosis
+
+__all__ = ["against_control", "by_size", "fit_verdict", "signed", "tally", "verdict"]
+
+_NOISY, _COPY, _ODD = 3.0, 0.9, -3.0  # z, Q3 and lz* beyond which the report speaks of it
 
 
 def against_control(row: Any) -> str:
@@ -76,6 +81,21 @@ def tally(summary: pd.DataFrame) -> str:
         f"Of {len(said)} pairs of method and size, {better} are better than the random subset, {same} no"
         f" different and {worse} worse. Each interval stands alone: of 20 pairs that do not differ, about one"
         " would show a difference by chance."
+    )
+
+
+def fit_verdict(diagnosis: Diagnosis, *, converged: bool) -> str:
+    """Say whether a fit has converged, and how many items, pairs of items and models stand out."""
+    items, models, pairs = diagnosis.items, diagnosis.models, diagnosis.pairs
+    noisy = int((items[["infit_z", "outfit_z"]] > _NOISY).any(axis=1).sum())
+    copies = int((pairs["q3"] > _COPY).sum())
+    at_least = "at least " if copies and copies == len(pairs) else ""  # only the top pairs are listed
+    return (
+        f"The fit has {'' if converged else 'not '}converged. Items noisier than their curve allows (infit or"
+        f" outfit z > {_NOISY:g}): {noisy} of {len(items)}; items that abler models fail (negative"
+        f" discrimination): {int(items['negative'].sum())}; pairs of items that are nearly copies"
+        f" (Q3 > {_COPY:g}): {at_least}{copies}; odd models (lz* < −{-_ODD:g}):"
+        f" {int((models['lz_star'] < _ODD).sum())} of {len(models)}."
     )
 
 

@@ -7,6 +7,7 @@ from irtbench._lazy import lazy_names
 if TYPE_CHECKING:
     from irtbench.irt.diagnostics.curves import item_curves, reliability, test_information
     from irtbench.irt.diagnostics.dependence import local_dependence, residual_correlations
+    from irtbench.irt.diagnostics.diagnosis import Diagnosis, diagnose
     from irtbench.irt.diagnostics.groups import dif
     from irtbench.irt.diagnostics.hidden import heldout
     from irtbench.irt.diagnostics.items import item_fit, item_rest_correlation
@@ -26,6 +27,8 @@ __all__ = [
     "dif",
     "heldout",
     "predictive_check",
+    "diagnose",
+    "Diagnosis",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -33,6 +36,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "irtbench.irt.diagnostics.curves": ("item_curves", "reliability", "test_information"),
         "irtbench.irt.diagnostics.dependence": ("local_dependence", "residual_correlations"),
+        "irtbench.irt.diagnostics.diagnosis": ("Diagnosis", "diagnose"),
         "irtbench.irt.diagnostics.groups": ("dif",),
         "irtbench.irt.diagnostics.hidden": ("heldout",),
         "irtbench.irt.diagnostics.items": ("item_fit", "item_rest_correlation"),
