@@ -150,3 +150,12 @@ def test_beta_responses_have_their_own_moments():
     law = beta(p * phi, (1 - p) * phi)
     assert cells.variance[7, 1] == pytest.approx(law.var())
     assert cells.fourth[7, 1] == pytest.approx(law.var() ** 2 * (3 + law.stats("k")))
+
+
+@needs_shared
+def test_the_wrong_key_of_sat12_is_found():
+    table = pd.read_csv(SHARED / "data" / "classic" / "sat12_scored.csv")
+    R = ib.ResponseMatrix.of(table[[c for c in table if c.lower().startswith("item")]])
+    found = item_fit(ib.fit(R, method="laplace"), R)
+    assert found["item_rest"].idxmin() == R.item_ids[31]  # item 32: the key is suspected to be wrong
+    assert found["item_rest"].iloc[31] < 0.1

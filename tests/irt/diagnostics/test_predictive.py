@@ -11,16 +11,16 @@ from irtbench.irt.diagnostics import predictive_check
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_truth_is_not_refused(samples):
-    """With the true parameters p is uniform: over 40 data sets no statistic leans to a side."""
+    """With the true parameters p is uniform: over 24 data sets no statistic leans to a side."""
     p = np.array(
         [
-            predictive_check(truth_of(s), s.responses, draws=40, seed=k)["p"]
-            for k in range(40)
+            predictive_check(truth_of(s), s.responses, draws=30, seed=k)["p"]
+            for k in range(24)
             for s in [ib.simulate(40, 25, samples=samples, missing=0.1, seed=k)]
         ]
     )
-    # the mean of 40 uniform numbers has a standard error of .046, their sd .289 one of .02
-    assert np.abs(p.mean(axis=0) - 0.5).max() < 0.17
+    # the mean of 24 uniform numbers has a standard error of .059, their sd .289 one of .026; six statistics
+    assert np.abs(p.mean(axis=0) - 0.5).max() < 0.18
     assert np.abs(p.std(axis=0) - 0.289).max() < 0.09
 
 
