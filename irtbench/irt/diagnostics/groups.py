@@ -63,7 +63,7 @@ def dif(
         ``delta_se``, ``chi2``, ``p``, ``p_adjusted``, ``ets``; for ``logistic`` ``group`` (β₂ without β₃:
         above 0 easier for the focal group), ``r2`` (growth by both), ``chi2``, ``p``, ``p_uniform``,
         ``p_nonuniform``, ``p_adjusted``, ``effect`` (A, B, C). ``p_adjusted`` is Benjamini & Hochberg's over
-        the items; NaN where an item says nothing.
+        the items; NaN where an item says nothing. ``attrs["groups"]`` says which group is which.
 
     Raises:
         InputError: not two groups, fewer than 10 models in one, unknown names, no matching score for a

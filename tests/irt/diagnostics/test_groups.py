@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 import irtbench as ib
 from irtbench.errors import InputError
-from irtbench.irt.diagnostics import dif
+from irtbench.irt.diagnostics import dif, groups
 from irtbench.irt.diagnostics.logistic import deviances
 
 METHODS = ("mantel-haenszel", "logistic")
@@ -145,6 +145,40 @@ def test_delta_estimates_the_shift_of_a_rasch_item():
     assert found["delta"] == pytest.approx(-2.35 * 0.8, abs=2.5 * found["delta_se"])
     assert found["delta_se"] == pytest.approx(0.2, abs=0.05)
     assert found["ets"] == "C"
+
+
+@pytest.mark.parametrize(
+    ("delta", "se", "p", "label"),
+    [
+        (-0.9, 0.1, 1e-9, "A"),  # small, however significant
+        (2.0, 1.2, 0.1, "A"),  # not significant
+        (-1.2, 0.3, 1e-4, "B"),
+        (1.6, 0.5, 1e-3, "B"),  # large, but not significantly above 1: (1.6 - 1) / .5 < 1.645
+        (-1.6, 0.3, 1e-6, "C"),  # (1.6 - 1) / .3 > 1.645
+        (np.inf, np.nan, 1e-6, "C"),
+        (np.nan, np.nan, np.nan, None),
+    ],
+)
+def test_ets_classes_are_zwicks_rules(delta, se, p, label):
+    assert groups._ets_class(np.array([delta]), np.array([se]), np.array([p]))[0] == label
+
+
+def test_growth_is_nagelkerkes():
+    s = ib.simulate(200, 6, seed=0)
+    group = np.where(np.arange(200) % 2, "a", "b")
+    found = dif(s.responses, group, "logistic").iloc[0]
+    y, score = s.responses.values[:, 0].astype(float), s.responses.scores().to_numpy()
+    g = (np.arange(200) % 2 == 0).astype(float)  # "b" is focal
+
+    def share(*columns):
+        x = np.column_stack([np.ones(200), *columns])
+        fit = minimize(lambda b: np.sum(np.logaddexp(0, x @ b) - y * (x @ b)), np.zeros(x.shape[1]))
+        null = 200 * (np.log(y.mean()) * y.mean() + np.log(1 - y.mean()) * (1 - y.mean()))
+        return (1 - np.exp(2 * (null + fit.fun) / 200)) / (1 - np.exp(2 * null / 200)), fit.x
+
+    base, both = share(score)[0], share(score, g, score * g)[0]
+    assert found["r2"] == pytest.approx(both - base, abs=1e-5)  # the optimiser stops at 1e-5
+    assert found["group"] == pytest.approx(share(score, g)[1][2], abs=1e-3)
 
 
 def test_crossing_curves_are_non_uniform():
