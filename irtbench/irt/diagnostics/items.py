@@ -34,9 +34,9 @@ def item_fit(fit: IRTFit | ItemBank, responses: ResponseMatrix) -> pd.DataFrame:
     over the models that responded. Near 1 the item behaves as its curve says; above 1 (z > 2) its
     responses are noisier, outfit in models far from its difficulty, infit in models near to it; below
     1 they are smoother. The z values hold for given abilities and curves: these come from the same
-    responses, so the residuals are a little too small, and z a little too near to 0. The mean
-    square of an item that nearly every model gets right is far from normal: the sd in its z is capped at √2.
-    Continuous responses vary less than P(1 - P): unless the fit knows their precision (beta likelihood), their mean
+    responses, so the residuals are a little too small, and z a little too near to 0. The mean square of an
+    item that nearly every model gets right is far from normal: the sd in its z is capped at √2. Continuous
+    responses vary less than P(1 - P): unless the fit knows their precision (beta likelihood), their mean
     squares only compare items with each other, and have no z.
 
     Args:
