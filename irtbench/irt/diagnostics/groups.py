@@ -181,9 +181,6 @@ def _logistic(
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = _nagelkerke(null, full, n) - _nagelkerke(null, base, n)
     growth = np.where(informative, growth, np.nan)
-    effect = np.select([growth < 0.035, growth < 0.07], ["A", "B"], "C").astype(object)
-    effect[p >= 0.05] = "A"
-    effect[~informative] = None
     return {
         "group": np.where(informative, slopes[2], np.nan),
         "r2": growth,
@@ -192,8 +189,15 @@ def _logistic(
         "p_uniform": chi2.sf(tests["uniform"], 1),
         "p_nonuniform": chi2.sf(tests["nonuniform"], 1),
         "p_adjusted": _adjusted(p),
-        "effect": effect,
+        "effect": _effect_class(growth, p),
     }
+
+
+def _effect_class(growth: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """A, B or C by Jodoin & Gierl's (2001) bounds of the growth of R²; None where it is not defined."""
+    found = np.select([(growth < 0.035) | (p >= 0.05), growth < 0.07], ["A", "B"], "C").astype(object)
+    found[np.isnan(growth)] = None
+    return found
 
 
 def _nagelkerke(null: np.ndarray, deviance: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -163,6 +163,11 @@ def test_ets_classes_are_zwicks_rules(delta, se, p, label):
     assert groups._ets_class(np.array([delta]), np.array([se]), np.array([p]))[0] == label
 
 
+def test_effect_classes_are_jodoin_and_gierls():
+    growth, p = np.array([0.03, 0.04, 0.08, 0.08, np.nan]), np.array([1e-9, 1e-9, 1e-9, 0.06, np.nan])
+    assert groups._effect_class(growth, p).tolist() == ["A", "B", "C", "A", None]
+
+
 def test_growth_is_nagelkerkes():
     s = ib.simulate(200, 6, seed=0)
     group = np.where(np.arange(200) % 2, "a", "b")

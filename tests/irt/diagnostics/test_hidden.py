@@ -92,6 +92,22 @@ def test_the_truth_is_best_and_folds_add_up():
     assert five.loc["blurred", "se"] < one.loc["blurred", "se"]
 
 
+def test_the_standard_error_counts_pairs_of_cells_once():
+    """Two cells go together if they share a model or an item; a cell with itself counts once."""
+    rng = np.random.default_rng(0)
+    model, item, value = rng.integers(0, 6, 40), rng.integers(0, 5, 40), rng.normal(size=40)
+    weight = rng.uniform(size=40)
+    weight /= weight.sum()
+    # no cell twice, as in a matrix
+    _, first = np.unique(model * 5 + item, return_index=True)
+    model, item, value, weight = (x[first] for x in (model, item, value, weight / weight[first].sum()))
+    part = weight * (value - weight @ value)
+    together = (model[:, None] == model) | (item[:, None] == item)
+    expect = np.sqrt(max(part @ together @ part, part @ part))
+    cells = hidden._Cells(model, item, np.ones(len(model)), value[None], value[None])
+    assert hidden._standard_error(value, weight, cells) == pytest.approx(expect)
+
+
 def test_the_standard_error_is_the_spread_over_data():
     """Predictions that are wrong by model: cells of one model go together."""
     found = []

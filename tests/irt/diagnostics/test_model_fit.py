@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from known import bank_of, truth_of, with_cells
 from scipy.optimize import brentq
+from scipy.stats import median_abs_deviation
 
 import irtbench as ib
 from irtbench.irt.diagnostics import benchmark_residuals, person_fit
@@ -107,7 +108,10 @@ def test_benchmark_z_is_standard_normal_with_estimated_abilities():
     assert abs(table["z"].mean()) < 0.05
     expect = s.responses.values - s.bank.probability(ib.ability(s.bank, s.responses)["mean"])
     mean = np.nanmean(expect[:, s.responses.benchmarks == "benchmark-2"], axis=1)
-    np.testing.assert_allclose(table.xs("benchmark-2", level="benchmark")["residual"], mean, atol=1e-6)
+    second = table.xs("benchmark-2", level="benchmark")
+    np.testing.assert_allclose(second["residual"], mean, atol=1e-6)
+    spread = median_abs_deviation(mean, scale="normal")
+    np.testing.assert_allclose(second["standing"], (mean - np.median(mean)) / spread, rtol=1e-4, atol=1e-6)
 
 
 def test_repeated_samples_count_as_trials():

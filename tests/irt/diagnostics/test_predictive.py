@@ -36,6 +36,12 @@ def test_statistics_are_those_of_the_responses():
     assert (table["mean"] <= table["upper"]).all()
 
 
+def test_uncertain_abilities_are_drawn():
+    s = ib.simulate(60, 40, seed=0)
+    certain, vague = (predictive_check(truth_of(s, sd), s.responses, draws=30)["mean"] for sd in (0.0, 1.0))
+    assert vague["score_sd"] > 1.2 * certain["score_sd"]  # the abilities' variance is doubled
+
+
 def test_one_discrimination_for_all_shows():
     s = ib.simulate(150, 100, seed=0)
     checks = {
