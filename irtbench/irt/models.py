@@ -115,6 +115,7 @@ class Problem:
         """Sites of an item's parameters, in the order of the columns."""
         return item_sites(self.irt, self.cells.family)
 
+
     @property
     def population(self) -> list[Population]:
         """Prior of each column."""

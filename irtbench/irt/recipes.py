@@ -131,9 +131,7 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        priors = {
-            k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()
-        }
+        priors = {k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()}
         return Recipe(**{**content, "priors": Priors(**priors), "steps": Steps(**content.get("steps", {}))})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
