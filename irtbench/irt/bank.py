@@ -45,9 +45,9 @@ class ItemBank:
         loc: posterior means, (n_items, 5).
         cov: posterior covariances, (n_items, 5, 5).
         sign: 1 or -1, sign of a, (n_items,).
-        info: ``irt`` (1pl … 4pl), ``likelihood`` (bernoulli, beta), ``metric``, ``higher_is_better``, ``calibrated_on`` (n_models,
-            n_items, n_responses, fingerprint), ``ability`` (mean, sd, min, max of the calibration
-            models), ``seed``, ``config``, ``versions``.
+        info: ``irt`` (1pl … 4pl), ``likelihood`` (bernoulli, beta), ``metric``, ``higher_is_better``,
+            ``calibrated_on`` (n_models, n_items, n_responses, fingerprint), ``ability`` (mean, sd, min, max
+            of the calibration models), ``seed``, ``config``, ``versions``.
 
     Example:
         >>> from irtbench.irt import simulate
@@ -261,7 +261,8 @@ def _logit_normal(mean: np.ndarray, var: np.ndarray) -> tuple[np.ndarray, np.nda
     """Mean and sd of the logistic function of a normal, by quadrature."""
     x = expit(mean[:, None] + np.sqrt(var[:, None]) * _NODES)
     value = x @ _NODE_WEIGHTS
-    return value, np.sqrt(np.maximum((x - value[:, None]) ** 2 @ _NODE_WEIGHTS, 0))
+    sd = np.sqrt(np.maximum((x - value[:, None]) ** 2 @ _NODE_WEIGHTS, 0))
+    return value, np.where(var > 0, sd, 0.0)
 
 
 def _square_root(cov: np.ndarray) -> np.ndarray:

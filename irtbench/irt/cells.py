@@ -123,7 +123,7 @@ class Cells:
         return [ones, exact, between * inside.log(), between * torch.log1p(-inside), between]
 
     def to_nodes(self, weight: Tensor) -> list[Tensor]:
-        r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items), of weights (n_models, n_nodes)."""
+        r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items)."""
         shape = (weight.shape[1], self.shape[1])
         found = [weight.new_empty(shape) for _ in range(self.n_statistics)]
         if self.complete:

@@ -71,7 +71,7 @@ def fit(
         progress: show a bar on a terminal.
 
     Returns:
-        An :class:`IRTFit`: ``.bank``, ``.abilities``, ``.probability()``, ``.elbo``, ``.converged``, ``.checks``.
+        An :class:`IRTFit`: ``.bank``, ``.abilities``, ``.probability()``, ``.elbo``, ``.converged`` …
 
     Raises:
         InputError: unknown ``irt``, ``method`` or device, fewer than two models or items, groups of models

@@ -88,7 +88,9 @@ class NormalGuide(nn.Module):
             w = self.delta[k] + (factor * noise[k][:, None]).sum(-1)
             # the gradient of log q by w, with the parameters of q held
             pull = _solve_transposed(factor.detach(), noise[k])
-            log_density = -0.5 * (noise[k] ** 2).sum() - self.log_diagonal[k].detach().sum() - self.constant[k]
+            log_density = (
+                -0.5 * (noise[k] ** 2).sum() - self.log_diagonal[k].detach().sum() - self.constant[k]
+            )
             log_density = log_density - (pull * (w - w.detach())).sum()
             x = block.loc + (block.root * w[:, None]).sum(-1)
             for number, (site, index) in enumerate(block.sites.items()):

@@ -115,7 +115,6 @@ class Problem:
         """Sites of an item's parameters, in the order of the columns."""
         return item_sites(self.irt, self.cells.family)
 
-
     @property
     def population(self) -> list[Population]:
         """Prior of each column."""

@@ -192,7 +192,9 @@ def _checks(problem: Problem, draws: Mapping[str, np.ndarray]) -> tuple[pd.DataF
     return table, float(max(np.nanmax(r_hat[site].to_numpy()) for site in sites))
 
 
-def _natural(draws: Mapping[str, np.ndarray], sign: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _natural(
+    draws: Mapping[str, np.ndarray], sign: np.ndarray, shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
     """Draws of abilities and items on the natural scale, (chains, draws, …)."""
     every = (*shape[:2], len(sign))
 

@@ -69,9 +69,7 @@ class Posterior:
 
     def take(self, index: Tensor) -> Posterior:
         """The posterior of some items."""
-        return replace(
-            self, items=self.items[index], items_cov=self.items_cov[index], sign=self.sign[index]
-        )
+        return replace(self, items=self.items[index], items_cov=self.items_cov[index], sign=self.sign[index])
 
     def nodes(self, problem: Problem) -> Nodes:
         """Nodes that cover the abilities."""
@@ -182,9 +180,7 @@ def _again(
     new_items, new_cov, new_share = _moments(draws, log_w)
     better = new_share > share[poor]
     at = poor[better]
-    items, cov, k_hat, share = (
-        x.clone() for x in (found.items, found.items_cov, found.pareto_k, share)
-    )
+    items, cov, k_hat, share = (x.clone() for x in (found.items, found.items_cov, found.pareto_k, share))
     items[at], cov[at], share[at] = new_items[better], new_cov[better], new_share[better]
     k_hat[at] = pareto_k(log_w.T.contiguous())[better]
     return replace(found, items=items, items_cov=cov, pareto_k=k_hat), share

@@ -73,6 +73,10 @@ class Steps:
     tolerance: float = 0.1
     max_steps: int = 600
 
+    def __post_init__(self) -> None:
+        if self.window < 2 or self.max_steps < 1 or min(self.learning_rate, self.half_life) <= 0:
+            raise InputError(f"steps: window must be at least 2 and the others positive: {self}")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -131,9 +135,13 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        priors = {k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()}
+        priors = {
+            k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()
+        }
         return Recipe(**{**content, "priors": Priors(**priors), "steps": Steps(**content.get("steps", {}))})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a recipe ({error}); see models/recipes/2pl.toml") from None

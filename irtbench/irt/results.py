@@ -105,4 +105,4 @@ def _unconstrained(problem: Problem, found: Posterior, scale: Scale) -> tuple[np
     loc[:, 1] = (loc[:, 1] - shift) / stretch
     cov[:, 1, :] /= stretch
     cov[:, :, 1] /= stretch
-    return loc, cov
+    return loc, (cov + cov.transpose(0, 2, 1)) / 2

@@ -282,8 +282,12 @@ def _choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Te
     (here, stay), (there, turn) = values
     prior_odds = torch.log(torch.tensor(problem.priors.negative / (1 - problem.priors.negative)))
     better = turn - stay + prior_odds * here.sign > 0
-    pick = [torch.where(better.reshape(-1, *[1] * (x.dim() - 1)), y, x) for x, y in zip(
-        (here.items, here.items_cov, here.sign), (there.items, there.items_cov, there.sign), strict=True)]
+    pick = [
+        torch.where(better.reshape(-1, *[1] * (x.dim() - 1)), y, x)
+        for x, y in zip(
+            (here.items, here.items_cov, here.sign), (there.items, there.items_cov, there.sign), strict=True
+        )
+    ]
     items, cov, sign = start.items.clone(), start.items_cov.clone(), start.sign.clone()
     items[other], cov[other], sign[other] = pick
     return replace(start, items=items, items_cov=cov, sign=sign)

@@ -92,7 +92,9 @@ def maximise_elbo(
         _accumulate(average, parameters, len(trace), settings.window)
         if report is not None:
             report(len(trace), trace[-1])
-        flat = len(trace) >= 2 * settings.window and len(trace) % settings.window == 0 and _flat(trace, settings)
+        flat = (
+            len(trace) >= 2 * settings.window and len(trace) % settings.window == 0 and _flat(trace, settings)
+        )
     if flat:
         with torch.no_grad():
             for p, mean in zip(parameters, average, strict=True):

@@ -17,7 +17,13 @@ def fit():
 @pytest.mark.filterwarnings("ignore::Warning")  # arviz 0.23 warns of its own future at import
 def test_real_arviz(fit):
     posterior = fit.to_arviz(draws=50, seed=1)["posterior"]
-    assert set(posterior.data_vars) == {"ability", "discrimination", "difficulty", "guessing"}
+    assert set(posterior.data_vars) == {
+        "ability",
+        "discrimination",
+        "difficulty",
+        "guessing",
+        "upper_asymptote",
+    }
     assert posterior["ability"].dims == ("chain", "draw", "model")
     assert list(posterior["item"].values) == fit.bank.item_ids
     assert posterior["difficulty"].shape == (1, 50, 8)

@@ -29,7 +29,7 @@ def test_every_file_has_its_default():
 def test_bad_recipes_are_refused(tmp_path, text):
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    with pytest.raises(ib.InputError, match=r"recipe\.toml|irt must be"):
+    with pytest.raises(ib.InputError, match=r"recipe\.toml"):
         read_recipe(path)
 
 

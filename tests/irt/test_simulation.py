@@ -43,7 +43,9 @@ def test_benchmarks_differ_only_where_asked():
     [
         {"n_models": 0},
         {"n_items": 2, "n_benchmarks": 3},
-        {"irt": "4pl"},
+        {"irt": "5pl"},
+        {"precision": 0.0},
+        {"negative": 1.5},
         {"missing": 1.0},
         {"samples": 0},
         {"benchmark_sd": -1},
