@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 
 from irtbench.errors import InputError
 
-__all__ = ["Outcome", "in_processes", "in_ray", "in_this_process"]
+__all__ = ["Outcome", "Results", "in_processes", "in_ray", "in_this_process"]
 
 _ONE_THREAD = {
     f"{library}_NUM_THREADS": "1"
     for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB_MAXIMUM")
 }
+Results = Generator[tuple[int, "Outcome"], None, None]  # position of the job, in order of completion
 _RAY_RETRIES = 2  # of a job whose node was lost
 
 
@@ -78,9 +79,7 @@ def _one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def in_this_process(
-    function: Callable[..., Any], jobs: Sequence[Any], device: str | None = None
-) -> Iterator[tuple[int, Outcome]]:
+def in_this_process(function: Callable[..., Any], jobs: Sequence[Any], device: str | None = None) -> Results:
     """One job after the other."""
     import torch  # noqa: F401 - the first job would load it with all its threads
 
@@ -96,7 +95,7 @@ class _Pool(NamedTuple):
     outcome: Callable[[Any], Outcome]
 
 
-def _in_order_of_completion(jobs: Sequence[Any], slots: int, pool: _Pool) -> Iterator[tuple[int, Outcome]]:
+def _in_order_of_completion(jobs: Sequence[Any], slots: int, pool: _Pool) -> Results:
     """Keep every slot busy with one job at a time."""
     waiting = iter(enumerate(jobs))
     running: dict[Any, tuple[int, int]] = {}
@@ -115,9 +114,7 @@ def _in_order_of_completion(jobs: Sequence[Any], slots: int, pool: _Pool) -> Ite
             yield k, pool.outcome(future)
 
 
-def in_processes(
-    function: Callable[..., Any], jobs: Sequence[Any], slots: Sequence[str | None]
-) -> Iterator[tuple[int, Outcome]]:
+def in_processes(function: Callable[..., Any], jobs: Sequence[Any], slots: Sequence[str | None]) -> Results:
     """One process a slot, which keeps its device; loky also runs functions of scripts and notebooks."""
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -132,9 +129,10 @@ def in_processes(
     def outcome(future: Any) -> Outcome:
         try:
             found: Outcome = future.result()
-        except BrokenProcessPool as error:
-            error.add_note("a worker was ended from outside; if memory ran out, use fewer workers")
-            raise
+        except Exception as error:
+            if isinstance(error, BrokenProcessPool):
+                error.add_note("a worker was ended from outside; if memory ran out, use fewer workers")
+            return Outcome(None, error, "", ())
         return found
 
     pool = _Pool(submit, lambda futures: wait(futures, return_when=FIRST_COMPLETED).done, outcome)
@@ -150,7 +148,7 @@ def in_processes(
 
 def in_ray(
     function: Callable[..., Any], jobs: Sequence[Any], workers: int | None, device: str | Sequence[str] | None
-) -> Iterator[tuple[int, Outcome]]:
+) -> Results:
     """Tasks of one core each, and a share of a CUDA device where the cluster has some."""
     with _ray_cluster(workers) as ray:
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -172,7 +170,10 @@ def in_ray(
 
         def outcome(future: Any) -> Outcome:
             running.discard(future)
-            found: Outcome = ray.get(future)
+            try:
+                found: Outcome = ray.get(future)
+            except Exception as error:
+                return Outcome(None, error, "", ())
             return found
 
         pool = _Pool(submit, lambda futures: ray.wait(futures)[0], outcome)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any, Literal, TypeVar, get_args
 
-from irtbench._pools import Outcome, in_processes, in_ray, in_this_process
+from irtbench._pools import Outcome, Results, in_processes, in_ray, in_this_process
 from irtbench.errors import InputError
 from irtbench.progress import counting_bar
 
@@ -83,7 +84,7 @@ def cuda_devices() -> list[str]:
 
 
 def _results(
-    outcomes: Iterable[tuple[int, Outcome]],
+    outcomes: Results,
     jobs: Sequence[Any],
     describe: Callable[[Any], str],
     progress: str | None,
@@ -92,7 +93,8 @@ def _results(
     """Results of the outcomes; their warnings and the first error come out here, in the parent."""
     said: set[tuple[str, type[Warning]]] = set()
     total = finished + len(jobs)
-    with counting_bar(progress or "", total, finished, progress is not None) as advance:
+    bar = counting_bar(progress or "", total, finished, progress is not None)
+    with bar as advance, closing(outcomes):  # at once: an error that is kept would keep its workers
         for k, outcome in outcomes:
             for text, category, filename, line in outcome.caught:
                 if (text, category) not in said:
