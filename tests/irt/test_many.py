@@ -168,6 +168,6 @@ def test_bootstrap_tells_how_difficulties_vary_with_the_models():
 
     truth = spread([FitJob(str(k), board(k), method="laplace") for k in range(60)])
     found = np.mean([spread(bootstrap_jobs(board(k), 20, method="laplace")) for k in range(3)], axis=0)
-    # two sds of 60 fits each have relative errors of 9 %; the mean over 20 items that share the abilities'
-    # scale has about 5 %, and the bootstrap adds the shrinkage of the copies' lost variety
-    assert 0.85 < np.mean(found / truth) < 1.2
+    # over four other sets of boards the mean ratio was 1.01 to 1.08: each sd of 60 fits has an error of 9 %,
+    # which the 20 items share in part, and a resample holds fewer distinct models than a fresh sample
+    assert 0.9 < np.mean(found / truth) < 1.2
