@@ -151,6 +151,7 @@ def test_one_family_cannot_be_drawn_from():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::irtbench.ConvergenceWarning")  # of 1 fit in 60, which moves no sd
 def test_bootstrap_tells_how_difficulties_vary_with_the_models():
     """Against the spread over fresh samples of models on the same items."""
     n_models, n_items = 200, 20
