@@ -52,6 +52,10 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Processes; else one a core.", show_default=False)
     ] = None,
+    executor: Annotated[
+        Literal["processes", "ray", "serial"],
+        typer.Option("--executor", help="Where: this machine, a Ray cluster (RAY_ADDRESS), one by one."),
+    ] = "processes",
     device: Device = "cpu",
     force: Force = False,
     json_: Json = False,
@@ -83,6 +87,7 @@ def compare(
             seed=seed,
             device=device,
             n_jobs=jobs,
+            executor=executor,
             folder=parts,
             progress=session.progress,
         )

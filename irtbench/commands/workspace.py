@@ -16,7 +16,7 @@ __all__ = ["refuse_finished", "unfinished"]
 
 PARTS = "splits"
 _SAME = ("name", "options", "inputs", "versions")
-_FREE_OPTIONS = ("jobs", "out")  # they change nothing in the result
+_FREE_OPTIONS = ("jobs", "executor", "out")  # they change nothing in the result
 
 
 def refuse_finished(session: Session, out: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pandas as pd
 
 from irtbench.compare.methods import Method, parse_methods
 from irtbench.errors import ConvergenceWarning, DataWarning, ExtrapolationWarning, InputError
+from irtbench.executor import ExecutorName, run_jobs
 from irtbench.files import atomic_file, fingerprint, versions
-from irtbench.progress import counting_bar
 from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
 from irtbench.responses.splits import Split, SplitKind
 from irtbench.responses.splits import split as split_models
@@ -54,6 +55,7 @@ def compare(
     seed: int = 0,
     device: str = "cpu",
     n_jobs: int | None = None,
+    executor: ExecutorName = "processes",
     folder: str | Path | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -74,8 +76,9 @@ def compare(
         irt: IRT model of the banks.
         level: coverage of the intervals.
         seed: seed of splits, subsets and fits.
-        device: where to fit.
-        n_jobs: parallel processes; None for one a core.
+        device: where to fit; ``auto`` and ``cuda`` share several CUDA devices out among the processes.
+        n_jobs: parallel processes; None for one a core, or one a CUDA device.
+        executor: ``processes``, ``serial`` or ``ray``; see :func:`irtbench.executor.run_jobs`.
         folder: where finished splits are kept, so that a killed run resumes; None keeps nothing.
         progress: show a bar on a terminal.
 
@@ -119,44 +122,29 @@ def compare(
         {} if kept is None else {s.name: part for s in splits if (part := _kept(kept, s, digest)) is not None}
     )
     todo = [(k, s) for k, s in enumerate(splits) if s.name not in done]
-    with counting_bar("splits", len(splits), len(done), progress) as advance:
-        for name, part in _run(responses, plan, todo, n_jobs):
+    results = run_jobs(
+        partial(_run, responses, plan),
+        todo,
+        executor=executor,
+        workers=n_jobs,
+        device=device,
+        describe=lambda job: f"split {job[1].name}",
+        progress="splits" if progress else None,
+        finished=len(done),
+    )
+    with closing(results):
+        for k, part in results:
+            name = todo[k][1].name
             done[name] = part
             if kept is not None:
                 with atomic_file(_file(kept, name, digest)) as temporary:
                     part.to_parquet(temporary, index=False)
-            advance()
     return pd.concat([done[s.name] for s in splits], ignore_index=True)
 
 
-def _run(
-    responses: ResponseMatrix, plan: Plan, todo: list[tuple[int, Split]], n_jobs: int | None
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Run splits, in processes of one thread each unless there is but one to use."""
-    jobs = min(n_jobs or os.cpu_count() or 1, len(todo))
-    if jobs <= 1:
-        for k, s in todo:
-            yield _on_one_thread(responses, plan, k, s)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        work = (delayed(_on_one_thread)(responses, plan, k, s) for k, s in todo)
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-
-
-def _on_one_thread(
-    responses: ResponseMatrix, plan: Plan, number: int, split: Split
-) -> tuple[str, pd.DataFrame]:
-    """Run a split on one thread, so that the answer does not depend on the number of processes."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return split.name, run_split(responses, plan, number, split)
-    finally:
-        torch.set_num_threads(before)
+def _run(responses: ResponseMatrix, plan: Plan, job: tuple[int, Split], device: str) -> pd.DataFrame:
+    """Run one split as a job: on the device of its worker."""
+    return run_split(responses, replace(plan, device=device), *job)
 
 
 def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) -> pd.DataFrame:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from irtbench.irt.bank import ItemBank
     from irtbench.irt.factors import FactorFit, fit_factors
     from irtbench.irt.fitting import IRTFit, fit
+    from irtbench.irt.many import FitJob, bootstrap_jobs, fit_many
     from irtbench.irt.recipes import Priors, Recipe, recipe
     from irtbench.irt.simulation import Simulation, simulate
 
@@ -19,6 +20,9 @@ __all__ = [
     "ability",
     "fit_factors",
     "FactorFit",
+    "fit_many",
+    "FitJob",
+    "bootstrap_jobs",
     "Recipe",
     "Priors",
     "recipe",
@@ -33,6 +37,7 @@ __getattr__, __dir__ = lazy_names(
         "irtbench.irt.bank": ("ItemBank",),
         "irtbench.irt.factors": ("FactorFit", "fit_factors"),
         "irtbench.irt.fitting": ("IRTFit", "fit"),
+        "irtbench.irt.many": ("FitJob", "bootstrap_jobs", "fit_many"),
         "irtbench.irt.recipes": ("Priors", "Recipe", "recipe"),
         "irtbench.irt.simulation": ("Simulation", "simulate"),
     },

@@ -11,7 +11,7 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.responses.matrix import Average, ResponseMatrix
 
-__all__ = ["Split", "SplitKind", "split"]
+__all__ = ["Split", "SplitKind", "model_groups", "split"]
 
 SplitKind = Literal["random", "family", "date", "weak-to-strong"]
 _KINDS = ("random", "family", "date", "weak-to-strong")
@@ -78,7 +78,7 @@ def split(
         raise InputError(f"test_size must lie between 0 and 1, got {test_size}")
     if R.n_models < 4:
         raise InputError(f"splitting needs at least 4 models, there are {R.n_models}")
-    groups = _families(R) if kind == "family" else _names(R)
+    groups = model_groups(R, "family" if kind == "family" else "model")
     _check_groups(groups, kind)
     sides = _fixed_sides(R, kind, groups, test_size, average)
     splits = []
@@ -91,6 +91,15 @@ def split(
             calibration, test = (_thinned(side, n_splits, rng) for side in sides)
         splits.append(Split(f"{kind}-{k:02d}", _members(groups, calibration), _members(groups, test)))
     return splits
+
+
+def model_groups(R: ResponseMatrix, by: Literal["model", "family"] = "model") -> pd.Series:
+    """Return the group of each row: runs of one model share its name, models of one family its name.
+
+    Raises:
+        InputError: families are asked for and not known.
+    """
+    return _families(R) if by == "family" else _names(R)
 
 
 def _members(groups: pd.Series, chosen: np.ndarray) -> tuple[str, ...]:
