@@ -106,7 +106,7 @@ class IRTFit:
             self.elbo.to_parquet(folder / "elbo.parquet", index=False)
             self.checks.to_parquet(folder / "checks.parquet")
             if self.draws is not None:
-                np.savez(folder / "draws.npz", **self.draws)
+                np.savez(folder / "draws.npz", **dict(self.draws))  # type: ignore[arg-type]
             content = {
                 "kind": "IRTFit",
                 "schema": SCHEMA,

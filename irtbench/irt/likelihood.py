@@ -10,7 +10,7 @@ response in [0, 1] with the same mean (Papke & Wooldridge 1996,
 https://doi.org/10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1). Family ``beta`` is a
 likelihood: an exact 0 or 1 is Bernoulli(P), what lies between is Beta(Pφ, (1 - P)φ), with a precision φ
 an item; φ < 2 gives U shapes (Ferrari & Cribari-Neto 2004, https://doi.org/10.1080/0266476042000214501;
-inflated at the ends as in Ospina & Ferrari 2010, https://doi.org/10.1007/s00362-008-0125-4, but with one mean).
+inflated at the ends as in Ospina & Ferrari 2010, https://doi.org/10.1007/s00362-008-0125-4, with one mean).
 """
 
 from __future__ import annotations
@@ -179,9 +179,9 @@ def response_slope(t: Tensor, items: ItemParameters) -> tuple[Tensor, list[Tenso
     u = (items.d - items.c) * s * r
     slopes = [-items.a * u, z * u]
     if items.logit_c is not None:
-        slopes.append((items.c * (1 - items.c) * r))
+        slopes.append(items.c * (1 - items.c) * r)
     if items.logit_d is not None:
-        slopes.append((items.d * (1 - items.d) * s))
+        slopes.append(items.d * (1 - items.d) * s)
     p, q = _curve(z, items)
     return items.a * u, slopes, 1 / (p * q)
 

@@ -249,7 +249,7 @@ def widen_items(problem: Problem, found: Posterior) -> Posterior:
         return found
     nodes = found.nodes(problem)
     weight = nodes.basis(found.theta) * (found.theta_sd.double() ** 2)[:, None]
-    trials = problem.cells.to_nodes(weight.float())[1]
+    trials = problem.cells.to_nodes(weight.float())[1].clamp_min(0)
     by_theta, slopes, information = response_slope(nodes.t, found.parameters(problem))
     if len(found.common):
         slopes = [slopes[0], *slopes[2:]]

@@ -135,9 +135,8 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        priors = {
-            k: Population(**v) if isinstance(v, dict) else v for k, v in content.get("priors", {}).items()
-        }
+        given: dict[str, Any] = content.get("priors", {})
+        priors: dict[str, Any] = {k: Population(**v) if isinstance(v, dict) else v for k, v in given.items()}
         return Recipe(**{**content, "priors": Priors(**priors), "steps": Steps(**content.get("steps", {}))})
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

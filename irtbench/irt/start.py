@@ -27,6 +27,7 @@ _EM_TOLERANCE = 0.02  # posterior sds: SVI goes on from there
 _MAX_STEP = 1.0  # no parameter moves further in one Newton step
 _ITEMS_AT_ONCE = 2048
 _LEAST_SPREAD = 0.05
+_RIDGE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -249,14 +250,32 @@ def _item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tenso
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    """Inverses of small positive definite matrices (n, K, K)."""
+    """Inverses of small positive definite matrices (n, K, K).
+
+    Statistics that were interpolated in float32 can leave an information that is not quite positive where
+    an item's parameters are hardly told apart. A share of 1e-5 is added to its diagonal, and eigenvalues
+    that are still not positive are lifted.
+    """
     if matrix.shape[1] == 1:
         return 1 / matrix
+    exact = matrix.double()
+    scale = torch.diagonal(exact, dim1=1, dim2=2).clamp_min(1e-12).rsqrt()
+    unit = exact * scale[:, :, None] * scale[:, None] + _RIDGE * torch.eye(
+        matrix.shape[1], device=matrix.device
+    )
     if matrix.shape[1] == 2:
-        p, q, r = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 1]
-        flat = torch.stack([r, -q, -q, p], dim=1) / (p * r - q * q)[:, None]
-        return flat.reshape(-1, 2, 2)
-    return torch.linalg.inv(matrix)
+        off = unit[:, 0, 1].clamp(-1, 1)
+        diagonal = torch.full_like(off, 1 + _RIDGE)
+        flat = torch.stack([diagonal, -off, -off, diagonal], dim=1) / (diagonal**2 - off**2)[:, None]
+        inverse = flat.reshape(-1, 2, 2)
+    else:
+        failed = torch.linalg.cholesky_ex(unit).info > 0
+        if failed.any():
+            value, vector = torch.linalg.eigh(unit[failed])
+            unit[failed] = (vector * value.clamp_min(_RIDGE)[:, None]) @ vector.mT
+        inverse = torch.linalg.inv(unit)
+    inverse = inverse * scale[:, :, None] * scale[:, None]
+    return ((inverse + inverse.mT) / 2).to(matrix.dtype)
 
 
 def _choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor]) -> Start:

@@ -92,9 +92,7 @@ def maximise_elbo(
         _accumulate(average, parameters, len(trace), settings.window)
         if report is not None:
             report(len(trace), trace[-1])
-        flat = (
-            len(trace) >= 2 * settings.window and len(trace) % settings.window == 0 and _flat(trace, settings)
-        )
+        flat = len(trace) % settings.window == 0 and _flat(trace, settings)
     if flat:
         with torch.no_grad():
             for p, mean in zip(parameters, average, strict=True):
@@ -116,6 +114,8 @@ def _pair(elbo: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) 
 
 def _flat(trace: list[float], settings: Steps) -> bool:
     w = settings.window
+    if len(trace) < 2 * w:
+        return False
     last, before = np.array(trace[-w:]), np.array(trace[-2 * w : -w])
     noise = np.sqrt((last.var(ddof=1) + before.var(ddof=1)) / w)
     return bool(last.mean() - before.mean() < max(settings.tolerance, 2 * noise))

@@ -94,11 +94,11 @@ def refuse_disconnected(R: ResponseMatrix) -> None:
     if observed.all(axis=0).any() or observed.all(axis=1).any():
         return
     some = observed.any(axis=1)
-    reached = np.zeros(R.n_models, dtype=bool)
+    reached: np.ndarray = np.zeros(R.n_models, dtype=bool)
     reached[np.argmax(some)] = True
     while True:
         items = observed[reached].any(axis=0)
-        wider = observed[:, items].any(axis=1)
+        wider = np.asarray(observed[:, items].any(axis=1))
         if wider.sum() == reached.sum():
             break
         reached = wider
@@ -106,8 +106,8 @@ def refuse_disconnected(R: ResponseMatrix) -> None:
     if apart.any():
         raise InputError(
             f"{int(apart.sum())} of {R.n_models} models share no item, directly or through others, with the"
-            f" rest ({few(R.models.index[apart])}): they have no common scale; fit the groups one by one, or add"
-            " items that models of both answered"
+            f" rest ({few(R.models.index[apart])}): they have no common scale; fit the groups one by one,"
+            " or add items that models of both answered"
         )
 
 
