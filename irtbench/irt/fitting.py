@@ -33,7 +33,7 @@ from irtbench.responses.matrix import ResponseMatrix
 __all__ = ["IRTFit", "fit", "pick_device"]
 
 METHODS = ("svi", "laplace", "nuts")
-_MAX_GRID = 256  # a finer grid would cost more than θ as a site
+_MAX_GRID, _MAX_GRID_WORK = 512, 3e8  # a finer grid, or more multiplications, would cost too much
 _ONE_THREAD = 50_000_000  # cells; two threads on a busy machine cost ten times one
 _MAX_JOINED = 24  # unknowns that get one full covariance
 _BAD_K = 0.7
@@ -200,7 +200,7 @@ def _grid(start: Start, problem: Problem) -> Tensor | None:
     low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
     apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))
     n = int(float(high.max() - low.min()) / apart) + 2
-    if n > _MAX_GRID:
+    if n > _MAX_GRID or n * problem.cells.values.numel() > _MAX_GRID_WORK:
         return None
     return torch.linspace(float(low.min()), float(high.max()), n, device=start.theta.device)
 

@@ -9,6 +9,7 @@ Newton steps of their abilities; the populations of the item parameters are set 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,11 @@ _MAX_STEP = 1.0  # no parameter moves further in one Newton step
 _ITEMS_AT_ONCE = 2048
 _LEAST_SPREAD = 0.05
 _RIDGE = 1e-5
+_BOUNDS = {
+    "log_discrimination": (-5.0, math.log(10)),
+    "logit_guessing": (-7.0, 3.0),
+    "logit_upper_asymptote": (-3.0, 7.0),
+}
 
 
 @dataclass(frozen=True)
@@ -238,7 +244,7 @@ def _item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tenso
     turned = (newton * start.last_step).sum(1) < 0
     damping = torch.where(turned, 0.5 * start.damping, (1.2 * start.damping).clamp(max=1.0))
     step = (damping[:, None] * newton).clamp(-_MAX_STEP, _MAX_STEP)
-    items = problem.pinned(start.items + step)
+    items = problem.pinned(_bounded(start.items + step, problem))
     moved = replace(start, items=items, items_cov=cov, last_step=step, damping=damping)
     if len(start.common) and problem.known_common is None:
         common = problem.priors.log_discrimination
@@ -276,6 +282,15 @@ def _inverse(matrix: Tensor) -> Tensor:
         inverse = torch.linalg.inv(unit)
     inverse = inverse * scale[:, :, None] * scale[:, None]
     return ((inverse + inverse.mT) / 2).to(matrix.dtype)
+
+
+def _bounded(items: Tensor, problem: Problem) -> Tensor:
+    """Items that the nodes can follow: no curve steeper, no asymptote nearer to its end than that."""
+    items = items.clone()
+    for k, site in enumerate(problem.sites):
+        if site in _BOUNDS:
+            items[:, k].clamp_(*_BOUNDS[site])
+    return items
 
 
 def _choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor]) -> Start:
