@@ -133,6 +133,9 @@ def test_coverage_is_counted_on_the_models_scale():
 def test_extrapolation_is_the_line_through_two_short_fits():
     # 10 s to begin, 2 s an epoch
     assert extrapolated([(1, 12.0, 0), (4, 18.0, 0)], 2000) == pytest.approx(4010)
+    # the same with 5 s and 7 s to compile, at the first call of each length
+    twice = [(1, 17.0, 0), (1, 12.0, 0), (4, 25.0, 0), (4, 18.0, 0)]
+    assert extrapolated(twice, 2000) == pytest.approx(4015)
 
 
 A, B = (

@@ -51,7 +51,7 @@ def launch(
             "peer": tool.peer,
             "distribution": tool.distribution,
             "options": tool.options,
-            "epochs": list(cut) if cut else [tool.epochs],
+            "epochs": [n for n in cut for _ in range(1 + tool.compiles)] if cut else [tool.epochs],
             "full_epochs": tool.epochs,
             "complete": tool.complete,
             "irt": cell.irt,

@@ -26,6 +26,7 @@ class Tool:
         cut: by cell or size, two short runs to extrapolate the cost from, where a whole fit takes too long.
         skip: by cell or size, why it is not run.
         complete: whether it gets the held-out responses too, since it knows no missing cells.
+        compiles: whether a call with another size or number of iterations compiles anew.
         about: the call in words.
     """
 
@@ -37,6 +38,7 @@ class Tool:
     cut: dict[str, tuple[int, int]] = field(default_factory=dict)
     skip: dict[str, str] = field(default_factory=dict)
     complete: bool = False
+    compiles: bool = False
     about: str = ""
 
     @property
@@ -88,8 +90,7 @@ TOOLS = {
         Tool("irtbench laplace", "irtbench", options={"method": "laplace"}, about='fit(..., method="laplace")'),
         Tool(
             "mirt", "mirt", ("mirt==1.2.0",), {"errors": True, "score": "EAP"},
-            skip={"S2-3pl": "see mirt, no SE", "S2-2pl-m20": "see mirt, no SE", "S2-misspecified": "see mirt, no SE",
-                  "S3": "its standard errors want memory as the square of the items, gigabytes in S2 already"},
+            skip={"S2-3pl": "see mirt, no SE", "S2-2pl-m20": "see mirt, no SE", "S2-misspecified": "see mirt, no SE"},
             about="fit_mirt(data), fscores(EAP): all defaults",
         ),
         Tool(
@@ -97,23 +98,23 @@ TOOLS = {
             about="fit_mirt(compute_standard_errors=False), fscores(MAP), whose abilities are not rounded to a node",
         ),
         Tool(
-            "py-irt", "py_irt", PY_IRT, {"priors": "vague"}, 2000, {"S2": (5, 25), "S3": (1, 4)},
+            "py-irt", "py_irt", PY_IRT, {"priors": "vague"}, 2000, {"S2": (5, 25), "S3": (2, 8)},
             skip={"3pl": "its 3PL has the hierarchical priors only", "S2-2pl-m20": "see S2-2pl",
                   "S2-misspecified": "see S2-2pl", "S3": "costs what the hierarchical one costs"},
             about='priors="vague", its default, 2,000 epochs',
         ),
         Tool(
             "py-irt hierarchical", "py_irt", PY_IRT, {"priors": "hierarchical"}, 2000,
-            {"S2-2pl-m20": (5, 25), "S2-3pl": (5, 25), "S2-misspecified": (5, 25), "S3": (1, 4)},
+            {"S2-2pl-m20": (5, 25), "S2-3pl": (5, 25), "S2-misspecified": (5, 25), "S3": (2, 8)},
             about='priors="hierarchical", 2,000 epochs (fluid-benchmarking calls the same for 1,000)',
         ),
         Tool(
             "theta-irt", "theta_irt", ("theta-irt==0.1.1",), {"score": "EAP"}, 500,
-            {"S2": (3, 15), "S3": (1, 3)}, about="fit(X), score(EAP): all defaults, at most 500 iterations",
+            {"S2": (2, 12), "S3": (1, 4)}, compiles=True, about="fit(X), score(EAP): all defaults, at most 500 iterations",
         ),
         Tool(
             "theta-irt, priors", "theta_irt", ("theta-irt==0.1.1",), {"score": "MAP", "slope_sd": 0.5}, 500,
-            {"S2": (3, 15), "S3": (1, 3)}, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
+            {"S2": (2, 12), "S3": (1, 4)}, compiles=True, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
         ),
         Tool(
             "girth mml", "girth", ("girth==0.8.0",), {"method": "mml"}, 25, {"S1-2pl": (1, 2)},
@@ -127,7 +128,7 @@ TOOLS = {
         ),
         Tool(
             "torch_measure svi", "torch_measure", TORCH_MEASURE, {"method": "svi"}, 1000,
-            {"S2-2pl-m20": (2, 12), "S2-3pl": (2, 12), "S3": (1, 4)}, about='fit(method="svi"), 1,000 epochs',
+            {"S2-2pl-m20": (2, 12), "S2-3pl": (2, 12), "S3": (1, 5)}, about='fit(method="svi"), 1,000 epochs',
         ),
         Tool(
             "torch_measure jml", "torch_measure", TORCH_MEASURE, {"method": "jml"}, 500,

@@ -39,13 +39,13 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"version": _version(job["distribution"]), "memory_before_mb": before}
     data, out["prepare_cpu_s"], _ = timed(peer.prepare, values, cell.irt)
     costs = []
-    for epochs in job["epochs"]:  # none, one, or two short fits to extrapolate from
+    for epochs in job["epochs"]:  # one fit, or short ones to extrapolate from
         options = job["options"] | ({} if epochs is None else {"epochs": epochs})
         found, cpu, wall = timed(peer.fit, data, cell.irt, seed=job["seed"], **options)
         costs.append((epochs, cpu, wall))
     out["peak_mb"] = max(_memory("VmHWM") - before, 0.0)
     out["cpu_s"], out["wall_s"] = costs[-1][1:]
-    if len(costs) == 2:
+    if len(costs) > 1:
         out |= {"measured": costs, "cpu_s": extrapolated(costs, job["full_epochs"])}
         return out
     np.savez(job["estimates"], **peer.read(found, data))
@@ -53,10 +53,13 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def extrapolated(costs: list[tuple[int, float, float]], epochs: int) -> float:
-    """CPU seconds of a whole fit, on the line through two short ones."""
-    (few, low, _), (more, high, _) = costs
-    step = (high - low) / (more - few)
-    return low + (epochs - few) * step
+    """CPU seconds of a whole fit: the first short one, and an epoch's cost from the last of each length.
+
+    A tool that compiles makes each short fit twice, so that what it compiles is no part of an epoch.
+    """
+    cost = {n: cpu for n, cpu, _ in costs}
+    few, more = min(cost), max(cost)
+    return costs[0][1] + (epochs - few) * (cost[more] - cost[few]) / (more - few)
 
 
 def _warm_up(peer: Any, job: dict[str, Any]) -> None:
