@@ -23,7 +23,7 @@ from benchmarks.fit.cells import Cell, simulate
 from benchmarks.fit.launch import Failed, last_core, launch
 from benchmarks.fit.measures import measure
 from benchmarks.fit.store import Runs, machine
-from benchmarks.fit.tools import HERE, TOOLS
+from benchmarks.fit.tools import HERE, TOOLS, Tool
 
 MODELS, ITEMS = 200, 2000
 
@@ -49,15 +49,14 @@ AXES: dict[str, tuple[list[float], Callable[[float], Cell]]] = {
 
 
 def table(records: list[dict]) -> pd.DataFrame:
-    """A row a point; ``exponent`` is the local power of growth of CPU seconds along the axis."""
+    """A row a point, medians over runs; ``exponent`` is the local power of growth of CPU seconds along the axis."""
     found = pd.DataFrame(records)
-    found = found.sort_values(["axis", "tool", "point"], ignore_index=True)
-    by = found.groupby(["axis", "tool"])
-    found["exponent"] = by["cpu_s"].transform(lambda x: np.log(x).diff()) / by["point"].transform(
-        lambda x: np.log(x).diff()
-    )
-    columns = "axis point tool n_models n_items seen cpu_s exponent peak_mb p_rmse theta_rmse b_rmse a_rmse filed_under"
-    return found[columns.split()]
+    place = ["axis", "tool", "point", "n_models", "n_items", "filed_under"]
+    numbers = ["seen", "cpu_s", "peak_mb", "p_rmse", "theta_rmse", "b_rmse", "a_rmse"]
+    by = found.groupby(place)
+    found = by[numbers].median().assign(runs=by.size()).reset_index()
+    log = np.log(found[["cpu_s", "point"]]).groupby([found["axis"], found["tool"]]).diff()
+    return found.assign(exponent=log["cpu_s"] / log["point"])
 
 
 def markdown(found: pd.DataFrame, about: dict) -> str:
@@ -65,7 +64,7 @@ def markdown(found: pd.DataFrame, about: dict) -> str:
     lines = [
         "# How the cost of a fit grows",
         "",
-        "Written by `python benchmarks/fit/scaling.py`: 2PL, fresh process, one core, one thread. *Power* is the exponent of"
+        "Written by `python benchmarks/fit/scaling.py`: 2PL, fresh process, one core, one thread, medians over runs. *Power* is the exponent of"
         " growth from the point before: 1 where twice the size costs twice the time.",
         "",
         f"Machine: {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB.",
@@ -97,7 +96,7 @@ def plot(found: pd.DataFrame, path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "irtbench"  # the same picture is the same file
     from matplotlib import pyplot as plt
 
-    axes = list(dict.fromkeys(found["axis"]))
+    axes = [axis for axis in AXES if axis in set(found["axis"])]
     figure, panels = plt.subplots(1, len(axes), figsize=(3.4 * len(axes), 3.0), squeeze=False, sharey=True)
     for panel, axis in zip(panels[0], axes, strict=True):
         for tool, line in found[found["axis"] == axis].groupby("tool"):
@@ -119,11 +118,32 @@ def plot(found: pd.DataFrame, path: Path) -> None:
     plt.close(figure)
 
 
+def one_point(runs: Runs, tool: Tool, axis: str, point: float, turn: int, given: argparse.Namespace) -> None:
+    """Fit one point of an axis, unless it was fitted before."""
+    place = f"{axis}-{point:g}"
+    if runs.of(tool, place, turn):
+        return
+    cell, data = AXES[axis][1](point), given.work.resolve() / f"scaling-{place}.npz"
+    record = {"tool": tool.name, "cell": place, "round": turn, "filed_under": tool.version, "cut": None}
+    record |= {"axis": axis, "point": point, "n_models": len(cell.theta), "n_items": len(cell.b)}
+    record |= {"seen": float(cell.seen.mean()), "machine": machine()}
+    try:
+        cost, found = launch(tool, cell, data, seed=0, core=given.core, limit=given.limit)
+    except Failed as error:
+        print(f"{place} {tool.name}: {error}", flush=True)
+        return
+    finally:
+        data.unlink(missing_ok=True)  # large, and quick to simulate again
+    runs.add(record | cost | measure(cell, found))
+    print(f"{place} {tool.name}: {cost['cpu_s']:.2f} CPU s", flush=True)
+
+
 def main() -> None:
     """Run what is missing, then write table and plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tools", nargs="+", default=["irtbench", "irtbench laplace"])
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--limit", type=float, default=1800.0, help="wall seconds after which a run is stopped"
     )
@@ -132,31 +152,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="simulated data")
     given = parser.parse_args()
     runs = Runs(given.out / "scaling.jsonl")
-    for axis in given.axes:
-        points, make = AXES[axis]
-        for point in points:
-            for tool in (TOOLS[name] for name in given.tools):
-                place = f"{axis}-{point:g}"
-                if runs.of(tool, place, 0):
-                    continue
-                cell, data = make(point), given.work.resolve() / f"scaling-{place}.npz"
-                record = {
-                    "tool": tool.name,
-                    "cell": place,
-                    "round": 0,
-                    "filed_under": tool.version,
-                    "cut": None,
-                }
-                record |= {"axis": axis, "point": point, "n_models": len(cell.theta), "n_items": len(cell.b)}
-                try:
-                    cost, found = launch(tool, cell, data, seed=0, core=given.core, limit=given.limit)
-                except Failed as error:
-                    print(f"{place} {tool.name}: {error}", flush=True)
-                    continue
-                seen = float(cell.seen.mean())
-                runs.add(record | {"seen": seen} | cost | measure(cell, found) | {"machine": machine()})
-                print(f"{place} {tool.name}: {cost['cpu_s']:.2f} CPU s", flush=True)
-                data.unlink()  # large, and quick to simulate again
+    for turn in range(given.rounds):
+        for axis in given.axes:
+            for point in AXES[axis][0]:
+                for name in given.tools:
+                    one_point(runs, TOOLS[name], axis, point, turn, given)
     if runs.records:
         found = table(runs.records)
         found.to_parquet(given.out / "scaling.parquet", index=False)

@@ -110,11 +110,11 @@ TOOLS = {
         ),
         Tool(
             "theta-irt", "theta_irt", ("theta-irt==0.1.1",), {"score": "EAP"}, 500,
-            {"S2": (2, 12), "S3": (1, 4)}, compiles=True, about="fit(X), score(EAP): all defaults, at most 500 iterations",
+            {"S3": (1, 4)}, compiles=True, about="fit(X), score(EAP): all defaults, at most 500 iterations",
         ),
         Tool(
             "theta-irt, priors", "theta_irt", ("theta-irt==0.1.1",), {"score": "MAP", "slope_sd": 0.5}, 500,
-            {"S2": (2, 12), "S3": (1, 4)}, compiles=True, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
+            {"S3": (1, 4)}, compiles=True, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
         ),
         Tool(
             "girth mml", "girth", ("girth==0.8.0",), {"method": "mml"}, 25, {"S1-2pl": (1, 2)},

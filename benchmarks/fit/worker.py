@@ -56,9 +56,14 @@ def extrapolated(costs: list[tuple[int, float, float]], epochs: int) -> float:
     """CPU seconds of a whole fit: the first short one, and an epoch's cost from the last of each length.
 
     A tool that compiles makes each short fit twice, so that what it compiles is no part of an epoch.
+
+    Raises:
+        ValueError: the longer fit cost no more than the shorter.
     """
     cost = {n: cpu for n, cpu, _ in costs}
     few, more = min(cost), max(cost)
+    if cost[more] <= cost[few]:
+        raise ValueError(f"no cost of an epoch: {cost[few]:.2f} CPU s for {few}, {cost[more]:.2f} for {more}")
     return costs[0][1] + (epochs - few) * (cost[more] - cost[few]) / (more - few)
 
 
