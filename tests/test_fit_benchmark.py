@@ -220,7 +220,7 @@ def test_tables_say_what_was_not_measured(tmp_path):
     given = [(own, 0.1, 0.05, 0), (own, 0.5, 0.05, 1), (own, 0.2, 0.05, 2)]
     given += [(mirt, 2.0, 0.07, 0), (pyirt, 1.4, 0.08, 0)]
     runs = [record(tool, "S1-3pl", k, cpu_s=s, p_rmse=p, **more) for tool, s, p, k in given]
-    runs += [record(girth, "S1-3pl", failed="ValueError: x", **more)]
+    runs += [record(girth, "S1-3pl", failed="ValueError: x", **more), record(girth, cpu_s=245.0, **more)]
     runs += [record(pyirt, "S3-2pl", cpu_s=300.0, **more), record(own, "S3-2pl", p_rmse=0.03, **more)]
     table = summary(runs)
     row = table[(table["cell"] == "S1-3pl") & (table["tool"] == "irtbench")].iloc[0]
@@ -234,6 +234,7 @@ def test_tables_say_what_was_not_measured(tmp_path):
     assert lines[3] == f"| S3-2pl | irtbench | 1.00 | 0.0300 | {near} |"
     page = markdown(table, runs)
     assert "≈ 300" in page
+    assert "≤ 245" in page
     assert "accuracy not available" in page
     assert "failed: ValueError: x" in page
     assert "as published, not rerun" in page

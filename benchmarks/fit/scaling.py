@@ -40,7 +40,7 @@ def thinned(missing: float) -> Cell:
     return dataclasses.replace(cell, seen=~cell.held & (u < (1 - missing) / 0.9))
 
 
-# an axis: its points, and the cell at a point; an axis of dimensions belongs here once `fit` takes them
+# an axis: its points, and the cell at a point; one of dimensions, for `fit_factors`, would belong here
 AXES: dict[str, tuple[list[float], Callable[[float], Cell]]] = {
     "models": ([50, 100, 200, 400, 800, 1600], lambda n: sized(int(n), ITEMS)),
     "items": ([500, 1000, 2000, 4000, 8000, 16000], lambda n: sized(MODELS, int(n))),

@@ -58,7 +58,8 @@ def _note(runs: list[dict[str, Any]]) -> str:
         return f"failed: {first['failed']}"
     if first["cut"]:
         few, more = first["cut"]
-        return f"cost extrapolated to {first['epochs']} epochs from {few} and {more}; accuracy not available"
+        most = "at most: " if TOOLS[first["tool"]].stops else ""
+        return f"{most}cost extrapolated to {first['epochs']} epochs from {few} and {more}; accuracy not available"
     if TOOLS[first["tool"]].complete:
         return "saw the held-out responses"
     return "not converged" if first.get("converged") is False else ""
@@ -157,7 +158,9 @@ def _name(row: Any) -> str:
 
 
 def _about(row: Any) -> str:
-    return "≈ " if "extrapolated" in row.note else ""
+    if "extrapolated" not in row.note:
+        return ""
+    return "≤ " if row.note.startswith("at most") else "≈ "
 
 
 def _cpu(x: float) -> str:

@@ -26,6 +26,7 @@ class Tool:
         cut: by cell or size, two short runs to extrapolate the cost from, where a whole fit takes too long.
         skip: by cell or size, why it is not run.
         complete: whether it gets the held-out responses too, since it knows no missing cells.
+        stops: whether it may stop before ``epochs``, so that an extrapolated cost is a bound.
         compiles: whether a call with another size or number of iterations compiles anew.
         about: the call in words.
     """
@@ -38,6 +39,7 @@ class Tool:
     cut: dict[str, tuple[int, int]] = field(default_factory=dict)
     skip: dict[str, str] = field(default_factory=dict)
     complete: bool = False
+    stops: bool = False
     compiles: bool = False
     about: str = ""
 
@@ -76,7 +78,8 @@ def _sources() -> list[Path]:
     rooms = [ROOT / "irtbench" / room for room in ("irt", "responses")]
     top = [ROOT / "irtbench" / f"{name}.py" for name in ("__init__", "_lazy", "errors", "files")]
     recipes = sorted((ROOT / "models").rglob("*.toml"))
-    return sorted(p for room in rooms for p in room.rglob("*.py")) + top + recipes
+    code = (p for room in rooms for p in room.rglob("*.py") if "factors" not in p.parts)
+    return sorted(code) + top + recipes
 
 
 PY_IRT = ("py-irt==0.7.1", TORCH)
@@ -110,14 +113,14 @@ TOOLS = {
         ),
         Tool(
             "theta-irt", "theta_irt", ("theta-irt==0.1.1",), {"score": "EAP"}, 500,
-            {"S3": (1, 4)}, compiles=True, about="fit(X), score(EAP): all defaults, at most 500 iterations",
+            {"S3": (1, 4)}, stops=True, compiles=True, about="fit(X), score(EAP): all defaults, at most 500 iterations",
         ),
         Tool(
             "theta-irt, priors", "theta_irt", ("theta-irt==0.1.1",), {"score": "MAP", "slope_sd": 0.5}, 500,
-            {"S3": (1, 4)}, compiles=True, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
+            {"S3": (1, 4)}, stops=True, compiles=True, about="its optional priors on log a (sd .5) and intercept (sd 2), score(MAP)",
         ),
         Tool(
-            "girth mml", "girth", ("girth==0.8.0",), {"method": "mml"}, 25, {"S1-2pl": (1, 2)},
+            "girth mml", "girth", ("girth==0.8.0",), {"method": "mml"}, 25, {"S1-2pl": (1, 2)}, stops=True,
             skip={"S2": HOURS, "S3": HOURS},
             about="onepl_mml, twopl_mml, threepl_mml, ability_eap; at most 25 iterations",
         ),
