@@ -138,25 +138,46 @@ def _populations(problem: Problem, guide: Posterior, draws: Tensor, log_w: Tenso
         of any EM algorithm (SQUAREM), https://doi.org/10.1111/j.1467-9469.2007.00585.x
     """
 
-    def em(state: Tensor) -> Tensor:
+    def em(state: Tensor) -> tuple[Tensor, float]:
+        """The next state, and the log posterior of this one."""
         mean, spread = state[0], state[1].exp()
-        items, cov, _ = _moments(draws, log_w + _log_prior(draws, mean, spread, problem.group))
+        weighted = log_w + _log_prior(draws, mean, spread, problem.group)
+        value = float(torch.logsumexp(weighted, dim=0).double().sum()) + _log_hyperprior(
+            mean, spread, problem
+        )
+        items, cov, _ = _moments(draws, weighted)
         variance = torch.diagonal(cov, dim1=1, dim2=2)
         mean, spread = update_populations(items, variance, mean, spread, problem)
-        return torch.stack([mean, spread.log()])
+        return torch.stack([mean, spread.log()]), value
 
     state = torch.stack([guide.mean, guide.spread.log()])
     for _ in range(_EM_STEPS):
-        one = em(state)
-        two = em(one)
+        one, _ = em(state)
+        two, _ = em(one)
         first, second = one - state, two - 2 * one + state
         length = -(first.norm() / second.norm().clamp_min(1e-9)).clamp(1.0, _MAX_STRETCH)
-        jump = em(state - 2 * length * first + length**2 * second)
-        moved = float((jump - state).abs().max())
-        state = jump
+        jump = state - 2 * length * first + length**2 * second
+        after, value = em(jump)
+        if length < -1 and not value > em(two)[1]:  # the leap went too far: an EM step never does
+            after = two
+        moved = float((after - state).abs().max())
+        state = after
         if moved < _EM_TOLERANCE:
             break
     return state[0], state[1].exp()
+
+
+def _log_hyperprior(mean: Tensor, spread: Tensor, problem: Problem) -> float:
+    """Log density of means and spreads, up to a constant."""
+    total = torch.zeros((), dtype=torch.float64)
+    for k, prior in enumerate(problem.population):
+        if prior.mean_sd:
+            total -= 0.5 * (((mean[:, k].double().cpu() - prior.mean) / prior.mean_sd) ** 2).sum()
+        if prior.spread_sd:
+            total -= (
+                0.5 * ((torch.log(spread[:, k].double().cpu() / prior.spread) / prior.spread_sd) ** 2).sum()
+            )
+    return float(total)
 
 
 def _again(

@@ -45,7 +45,7 @@ class Priors:
 
     difficulty: Population = Population(0.0, 2.0, 1.2, 1.0)
     log_discrimination: Population = Population(0.0, 0.5, 0.4, 1.0)
-    logit_guessing: Population = Population(-1.5, 0.7, 0.5, 0.7)
+    logit_guessing: Population = Population(-1.5, 0.7, 0.4, 0.5)
     logit_upper_asymptote: Population = Population(3.0, 0.7, 0.7, 0.7)
     log_precision: Population = Population(1.0, 1.5, 0.7, 1.0)
     negative: float = 0.02
