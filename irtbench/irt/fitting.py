@@ -144,7 +144,7 @@ def _svi(
     guide = NormalGuide(_blocks(problem, settled, marginal=grid is not None))
     nodes = settled.nodes(problem) if grid is None else None
     model = irt_model(problem, settled, nodes=nodes, grid=grid)
-    outcome = maximise_elbo(model, guide, chosen.steps, report)
+    outcome = maximise_elbo(model, guide, chosen.steps, len(start.items), report)
     found = _from_guide(problem, settled, guide)
     if grid is None:
         found = widen_items(problem, weigh_items(problem, found, seed))

@@ -42,7 +42,7 @@ class Nodes:
         low, high = float((theta - 6 * sd).min()), float((theta + 6 * sd).max())
         pad = 0.02 * (high - low) + 1e-3
         low, high = low - pad, high + pad
-        n = 12 + 0.8 * min(steepest, 10.0) * (high - low)
+        n = 10 + 0.7 * min(steepest, 10.0) * (high - low)
         return cls(low, high, int(min(max(n, 24), 96)), theta.device)
 
     @cached_property

@@ -52,6 +52,7 @@ def maximise_elbo(
     model: Callable[[], None],
     guide: NormalGuide,
     settings: Steps,
+    n_items: int,
     report: Callable[[int, float], None] | None = None,
 ) -> Outcome:
     """Fit the guide by stochastic gradients until the ELBO is flat.
@@ -60,13 +61,14 @@ def maximise_elbo(
     element below the diagonal of T, and 2 by a log of its diagonal, so a step along the gradient over that
     curvature is a Newton step. Steps shrink like 1 / (1 + step / half_life). A step draws an antithetic
     pair. It has converged when the mean ELBO of the last window exceeds that of the window before by less
-    than the tolerance or two standard errors. The guide is left at the mean of its parameters over the
+    than the tolerance an item or two standard errors. The guide is left at the mean of its parameters over the
     last window (Polyak averaging).
 
     Args:
         model: the Pyro model.
         guide: the guide, changed in place.
         settings: step size, window, tolerance …
+        n_items: number of items.
         report: called with the step and the ELBO.
     """
     elbo = Trace_ELBO()(model, guide)
@@ -92,7 +94,7 @@ def maximise_elbo(
         _accumulate(average, parameters, len(trace), settings.window)
         if report is not None:
             report(len(trace), trace[-1])
-        flat = len(trace) % settings.window == 0 and _flat(trace, settings)
+        flat = len(trace) % settings.window == 0 and _flat(trace, settings, n_items)
     if flat:
         with torch.no_grad():
             for p, mean in zip(parameters, average, strict=True):
@@ -112,13 +114,13 @@ def _pair(elbo: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) 
     return float(loss.detach())
 
 
-def _flat(trace: list[float], settings: Steps) -> bool:
+def _flat(trace: list[float], settings: Steps, n_items: int) -> bool:
     w = settings.window
     if len(trace) < 2 * w:
         return False
     last, before = np.array(trace[-w:]), np.array(trace[-2 * w : -w])
     noise = np.sqrt((last.var(ddof=1) + before.var(ddof=1)) / w)
-    return bool(last.mean() - before.mean() < max(settings.tolerance, 2 * noise))
+    return bool(last.mean() - before.mean() < max(settings.tolerance * n_items, 2 * noise))
 
 
 def _accumulate(

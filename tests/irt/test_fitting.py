@@ -102,7 +102,7 @@ def test_convergence_is_judged_on_the_elbo(fitted):
     window = Steps().window
     last, before = fitted.elbo["elbo"].to_numpy()[-2 * window :].reshape(2, window)[::-1]
     noise = np.sqrt((last.var(ddof=1) + before.var(ddof=1)) / window)
-    assert last.mean() - before.mean() < max(Steps().tolerance, 2 * noise)
+    assert last.mean() - before.mean() < max(Steps().tolerance * fitted.bank.n_items, 2 * noise)
 
 
 def test_too_few_steps_warn(small):
