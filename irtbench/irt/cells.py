@@ -59,7 +59,7 @@ class Cells:
         seen = responses.observed
         complete = int(seen.all()) if family == "bernoulli" else 0
         if responses.kind == "binary":
-            code = np.nan_to_num(2 * y - 1, nan=0.0).astype(np.int8)
+            code = (y > 0.5).view(np.int8) - (y <= 0.5).view(np.int8)  # NaN is neither
             return cls(family, _on(code, device), None, complete)
         return cls(family, _on(y.astype(np.float32), device), None, complete)
 
