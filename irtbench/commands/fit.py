@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,9 +24,18 @@ def fit(
     out: OutFolder,
     irt: Irt = "2pl",
     method: Annotated[
-        Literal["svi", "laplace"],
-        typer.Option("--method", help="laplace: the start of svi, without the refinement."),
+        Literal["svi", "laplace", "nuts"],
+        typer.Option(
+            "--method", help="laplace: the start of svi alone; nuts: the reference, for small data."
+        ),
     ] = "svi",
+    bank: Annotated[
+        Path | None,
+        typer.Option("--bank", help="Fit or bank whose items stay as they are; new ones join its scale."),
+    ] = None,
+    by_benchmark: Annotated[
+        bool, typer.Option("--by-benchmark", help="Give each benchmark's items a prior of their own.")
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write diagnostics and report.html, too.")
     ] = True,
@@ -41,9 +51,17 @@ def fit(
     session = Session.of(context)
     session.free_folder(out)
     matrix = session.read(responses)
-    with about(responses):
-        result = ib.fit(matrix, irt=irt, method=method, device=device, seed=seed, progress=session.progress)
     inputs = {str(responses): matrix.fingerprint}
+    older = None
+    if bank is not None:
+        with about(bank):
+            older = ib.ItemBank.load(bank)
+        inputs[str(bank)] = older.fingerprint
+    with about(responses):
+        recipe = replace(ib.irt.recipe(irt), by_benchmark=by_benchmark)
+        result = ib.fit(
+            matrix, recipe, method=method, bank=older, device=device, seed=seed, progress=session.progress
+        )
     with session.write_folder(out, inputs) as folder:
         result.save(folder)
         if report:

@@ -28,7 +28,7 @@ OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.",
 OptionalOut = Annotated[
     Path | None, typer.Option("--out", "-o", help="File to write; else stdout.", show_default=False)
 ]
-Irt = Annotated[str, typer.Option("--irt", help="IRT model: 1pl, 2pl or 3pl.")]
+Irt = Annotated[str, typer.Option("--irt", help="IRT model: 1pl, 2pl, 3pl or 4pl.")]
 Average = Annotated[
     Literal["micro", "macro"],
     typer.Option("--average", help="Full score: every item counts the same (micro) or every benchmark does."),

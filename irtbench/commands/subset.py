@@ -39,7 +39,7 @@ def subset(
         typer.Option("--bank", help="Fit or item bank to use; else one is fitted.", show_default=False),
     ] = None,
     irt: Annotated[
-        str, typer.Option("--irt", help="1pl, 2pl or 3pl to fit without --bank, or none.")
+        str, typer.Option("--irt", help="1pl, 2pl, 3pl or 4pl to fit without --bank, or none.")
     ] = "2pl",
     average: Average = "micro",
     seed: Seed = 0,

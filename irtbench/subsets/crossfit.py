@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -74,20 +74,21 @@ def cross_fit(
 
     Args:
         responses: of the calibration models to all items.
-        bank: gives the IRT model.
+        bank: gives the IRT model and its likelihood.
         folds: number of folds of models.
         seed: seed of the folds.
         device: where to fit.
     """
-    from irtbench.irt import fit
+    from irtbench.irt import fit, recipe
 
+    same = replace(recipe(bank.irt), likelihood=bank.likelihood)
     fold = fold_numbers(responses.n_models, folds, seed)
     found = []
     for k in range(fold.max() + 1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the user's own fit has said so already
             others = responses.take(models=fold != k)
-            fitted = fit(others, irt=bank.irt, method="laplace", seed=seed, device=device)
+            fitted = fit(others, irt=same, method="laplace", seed=seed, device=device)
         found.append(Fold(responses.take(models=fold == k), fitted.bank))
     return CrossFit(tuple(found))
 
