@@ -142,7 +142,9 @@ def test_the_same_seed_hides_the_same_cells():
     assert not first["log_loss"].equals(other["log_loss"])
 
 
-@pytest.mark.filterwarnings("ignore::irtbench.errors.ConvergenceWarning")  # without noise no precision is best
+@pytest.mark.filterwarnings(
+    "ignore::irtbench.errors.ConvergenceWarning"
+)  # without noise no precision is best
 def test_recipes_and_continuous_responses_go_in():
     s = ib.simulate(40, 30, seed=0)
     R = ib.ResponseMatrix.of(s.probability, s.responses.models, s.responses.items, metric="prob")
