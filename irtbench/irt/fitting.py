@@ -221,7 +221,12 @@ def _laplace(start: Start) -> Posterior:
 
 
 def _laplace_outcome(start: Start) -> Outcome:
-    message = f"{'converged' if start.converged else 'not converged'} after {start.passes} passes"
+    message = f"converged after {start.passes} passes"
+    if not start.converged:
+        message = (
+            f"not converged after {start.passes} passes: abilities or items still move; try method 'svi', an IRT"
+            " model with fewer parameters, or look for items and models with very few responses"
+        )
     return Outcome(np.array(start.trace), start.converged, message)
 
 
