@@ -23,7 +23,7 @@ from irtbench.responses.matrix import ResponseMatrix
 
 __all__ = ["EXACT", "Cells"]
 
-EXACT = 1e-3  # a continuous response this near to 0 or 1 counts as 0 or 1
+EXACT = 1e-3  # of a continuous response this near to 0 or 1 no more is known than that
 _CELLS = {"cpu": 2**18, "cuda": 2**27}  # cells turned into floats at a time: what stays in cache
 _FLOATS = 2**25  # statistics of a matrix so small that they stay as floats: 128 MiB
 
@@ -33,8 +33,8 @@ class Cells:
     """Responses, one byte a cell where they are 0 or 1.
 
     Attributes:
-        family: ``bernoulli`` (statistics: right, trials) or ``beta`` (right, exact, and of the responses
-            between 0 and 1: log y, log(1 - y), number).
+        family: ``bernoulli`` (statistics: right, trials) or ``beta`` (number above the lower end, number
+            below the upper end, log y, log(1 - y), number).
         values: (n_models, n_items) int8 1 right, -1 wrong, 0 missing; counts; or float32 with NaN.
         trials: counts of trials, or None where every response is one trial.
         complete: trials of every cell if they are the same everywhere, else 0.
@@ -116,11 +116,9 @@ class Cells:
         if self.trials is not None:
             right = right / trials.clamp_min(1)
             trials = (trials > 0).float()
-        exact = trials * ((right < EXACT) | (right > 1 - EXACT)).float()
-        between = trials - exact
+        above, below = trials * (right >= EXACT), trials * (right <= 1 - EXACT)
         inside = right.clamp(EXACT, 1 - EXACT)
-        ones = exact * (right > 0.5).float()
-        return [ones, exact, between * inside.log(), between * torch.log1p(-inside), between]
+        return [above, below, trials * inside.log(), trials * torch.log1p(-inside), trials]
 
     def to_nodes(self, weight: Tensor) -> list[Tensor]:
         r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items)."""

@@ -8,13 +8,18 @@ and k of n trials are binomial. A continuous response y in [0, 1] has mean P as 
 ``bernoulli`` treats it as a share of one trial: a quasi-likelihood whose variance bounds that of any
 response in [0, 1] with the same mean (Papke & Wooldridge 1996,
 https://doi.org/10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1). Family ``beta`` is a
-likelihood: an exact 0 or 1 is Bernoulli(P), what lies between is Beta(Pφ, (1 - P)φ), with a precision φ
-an item; φ < 2 gives U shapes (Ferrari & Cribari-Neto 2004, https://doi.org/10.1080/0266476042000214501;
-inflated at the ends as in Ospina & Ferrari 2010, https://doi.org/10.1007/s00362-008-0125-4, with one mean).
+likelihood: y ~ Beta(Pφ, (1 - P)φ) with a precision φ an item; φ < 2 gives U shapes (Ferrari & Cribari-Neto
+2004, https://doi.org/10.1080/0266476042000214501). Of a y within ε of 0 or 1 only that is known (censored,
+as in Tobin 1958, https://doi.org/10.2307/1907382), with the leading term of the incomplete beta function,
+
+.. math:: P(y < ε) ≈ ε^{α} / (α\, B(α, β)),\quad α = Pφ,\ β = (1 - P)φ
+
+so that exact zeros and ones are welcome, and φ → 0 is the Bernoulli family.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from irtbench.irt.cells import Cells
+from irtbench.irt.cells import EXACT, Cells
 from irtbench.irt.nodes import Nodes
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "log_likelihood",
     "marginal_log_likelihood",
     "node_log_posterior",
+    "shared_information",
 ]
 
 _MAX_LOGIT = 30.0  # beyond, float32 gives log 0: reached by a stray draw alone
@@ -107,10 +113,8 @@ def coefficients(t: Tensor, items: ItemParameters) -> list[Tensor]:
     log_p, log_q = p.log(), q.log()
     found = [log_p - log_q, log_q]
     if items.log_phi is not None:
-        phi = items.phi
-        one, two = p * phi, q * phi
-        log_beta = torch.lgamma(one) + torch.lgamma(two) - torch.lgamma(phi)
-        found += [one, two, -log_beta]
+        log_phi, rest = items.phi.log(), _log_gammas(p, q, items.phi)
+        found = [log_p + log_phi, log_q + log_phi, p * items.phi, q * items.phi, -log_phi - rest]
     return found
 
 
@@ -172,8 +176,8 @@ def _plain_derivatives(
     return torch.stack([-a * by_z, by_slope], dim=1), fisher
 
 
-def response_slope(t: Tensor, items: ItemParameters) -> tuple[Tensor, list[Tensor], Tensor]:
-    """Slope of P by ability, by each item parameter of the curve, and 1/(PQ), at nodes t."""
+def shared_information(t: Tensor, items: ItemParameters) -> list[Tensor]:
+    """Fisher information that ability and each item parameter share in a response, (n_nodes, n_items) each."""
     z = _logit(t, items)
     s, r = torch.sigmoid(z), torch.sigmoid(-z)
     u = (items.d - items.c) * s * r
@@ -183,27 +187,46 @@ def response_slope(t: Tensor, items: ItemParameters) -> tuple[Tensor, list[Tenso
     if items.logit_d is not None:
         slopes.append(items.d * (1 - items.d) * s)
     p, q = _curve(z, items)
-    return items.a * u, slopes, 1 / (p * q)
+    if items.log_phi is None:
+        return [items.a * u * x / (p * q) for x in slopes]
+    information, cross, _ = _beta_information(p, q, items.phi)
+    return [items.a * u * x for x in (*(information * x for x in slopes), cross)]
 
 
 def _by_mean(p: Tensor, q: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) -> list[Tensor]:
     """Derivative and information by P; then for the beta family by log φ: derivative, cross, information."""
-    right, trials = statistics[0], statistics[1]
-    pq = p * q
-    by_p, information = (right - trials * p) / pq, trials / pq
     if items.log_phi is None:
-        return [by_p, information]
+        right, trials = statistics
+        return [(right - trials * p) / (p * q), trials / (p * q)]
     phi = items.phi
-    log_y, log_1y, number = statistics[2:]
+    above, below, log_y, log_1y, number = statistics
     one, two = p * phi, q * phi
-    psi_one, psi_two = torch.digamma(one), torch.digamma(two)
-    tri_one, tri_two = torch.polygamma(1, one), torch.polygamma(1, two)
-    by_p = by_p + phi * (log_y - log_1y - number * (psi_one - psi_two))
-    information = information + number * phi**2 * (tri_one + tri_two)
-    by_phi = phi * (p * log_y + q * log_1y - number * (p * psi_one + q * psi_two - torch.digamma(phi)))
-    cross = number * phi**2 * (p * tri_one - q * tri_two)
-    own = number * phi**2 * (p**2 * tri_one + q**2 * tri_two - torch.polygamma(1, phi))
+    psi_one, psi_two, psi = (torch.digamma(1 + x) for x in (one, two, phi))
+    by_p = above / p - below / q + phi * (log_y - log_1y - number * (psi_one - psi_two))
+    by_phi = above + below - number + one * log_y + two * log_1y
+    by_phi = by_phi - number * (one * psi_one + two * psi_two - phi * psi)
+    information, cross, own = (number * x for x in _beta_information(p, q, phi))
     return [by_p, information, by_phi, cross, own]
+
+
+def _beta_information(p: Tensor, q: Tensor, phi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Fisher information of a censored beta response by P, by P and log φ, and by log φ."""
+    one, two = p * phi, q * phi
+    rest, log_end = _log_gammas(p, q, phi), math.log(EXACT)
+    above, below = (
+        -torch.expm1((log_share + x * log_end - rest).clamp(max=-1e-6))
+        for log_share, x in ((q.log(), one), (p.log(), two))
+    )  # 1 - P(y < ε), 1 - P(y > 1 - ε)
+    tri_one, tri_two, tri = (torch.polygamma(1, 1 + x) for x in (one, two, phi))
+    information = above / p**2 + below / q**2 + phi**2 * (tri_one + tri_two)
+    cross = above / p - below / q + phi * (one * tri_one - two * tri_two)
+    own = above + below - 1 + one**2 * tri_one + two**2 * tri_two - phi**2 * tri
+    return information, cross, own.clamp_min(1e-6)
+
+
+def _log_gammas(p: Tensor, q: Tensor, phi: Tensor) -> Tensor:
+    """log B(Pφ, (1 - P)φ) less its poles at 0: log Γ(1 + α) + log Γ(1 + β) - log Γ(1 + φ)."""
+    return torch.lgamma(1 + p * phi) + torch.lgamma(1 + q * phi) - torch.lgamma(1 + phi)
 
 
 def _logit(t: Tensor, items: ItemParameters) -> Tensor:

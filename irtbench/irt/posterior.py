@@ -14,7 +14,7 @@ import torch
 from scipy.stats import norm, qmc
 from torch import Tensor
 
-from irtbench.irt.likelihood import ItemParameters, coefficients, response_slope
+from irtbench.irt.likelihood import ItemParameters, coefficients, shared_information
 from irtbench.irt.models import Problem
 from irtbench.irt.nodes import Nodes
 from irtbench.irt.pareto import pareto_k
@@ -28,6 +28,7 @@ _SETTLE = 4000  # items that settle the populations
 _AT_ONCE = 2**20  # values held at a time
 _WIDER = 1.2  # proposals' sd by the guide's
 _EM_STEPS, _EM_TOLERANCE, _MAX_STRETCH = 20, 3e-3, 8.0
+_RIDGE = 1e-4  # of a proposal's variances: a guide that collapsed along a direction still spreads along it
 _POOR = 0.15  # effective share of the draws below which an item is drawn again
 _ROUNDS = 2
 
@@ -224,7 +225,8 @@ def _normal_draws(nodes: Nodes, guide: Posterior, seed: int) -> Tensor:
 
 def _proposals(guide: Posterior, normal: Tensor) -> tuple[Tensor, Tensor]:
     """Draws (n_draws, n_items, K) of a normal somewhat wider than the guide, and their log density."""
-    root = torch.linalg.cholesky(guide.items_cov) * _WIDER
+    variance = torch.diagonal(guide.items_cov, dim1=1, dim2=2)
+    root = torch.linalg.cholesky(guide.items_cov + torch.diag_embed(_RIDGE * variance)) * _WIDER
     draws = guide.items + torch.einsum("jkl,sl->sjk", root, normal)
     return draws, -0.5 * (normal**2).sum(1)[:, None]
 
@@ -271,15 +273,12 @@ def widen_items(problem: Problem, found: Posterior) -> Posterior:
         Giordano, Broderick & Jordan (2018), Covariances, robustness, and variational Bayes,
         https://jmlr.org/papers/v19/17-670.html
     """
-    if problem.cells.family == "beta":
-        return found
     nodes = found.nodes(problem)
     weight = nodes.basis(found.theta) * (found.theta_sd.double() ** 2)[:, None]
-    trials = problem.cells.to_nodes(weight.float())[1].clamp_min(0)
-    by_theta, slopes, information = response_slope(nodes.t, found.parameters(problem))
+    trials = problem.cells.to_nodes(weight.float())[-1].clamp_min(0)
+    shared = shared_information(nodes.t, found.parameters(problem))
     if len(found.common):
-        slopes = [slopes[0], *slopes[2:]]
-    shared = [by_theta * information * x for x in slopes]
+        del shared[1]
     k = len(shared)
     middle = found.items_cov.new_empty(found.items_cov.shape)
     for i in range(k):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from irtbench.irt.cells import EXACT
 from irtbench.irt.likelihood import ItemParameters, coefficients, derivatives, node_log_posterior
 from irtbench.irt.models import Problem
 from irtbench.irt.nodes import Nodes
@@ -199,9 +200,10 @@ def _totals(problem: Problem) -> tuple[Tensor, Tensor]:
 
 def _mean_of_beta(statistics: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Sum of responses and their number, the middle ones at the mean of their logits."""
-    ones, exact, log_y, log_1y, number = statistics
-    middle = torch.sigmoid((log_y - log_1y) / number.clamp_min(1.0))
-    return ones + number * middle, exact + number
+    above, below, log_y, log_1y, number = statistics
+    low, high, middle = number - above, number - below, above + below - number
+    total = log_y - log_1y + (low - high) * math.log((1 - EXACT) / EXACT)
+    return high + middle * torch.sigmoid(total / middle.clamp_min(1e-6)), number
 
 
 def _steepest(start: Start, problem: Problem) -> float:

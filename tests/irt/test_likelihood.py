@@ -58,12 +58,11 @@ def plain(theta, items, responses):
     y = torch.from_numpy(responses.values.astype(float)).nan_to_num(0.5)
     seen = torch.from_numpy(responses.observed)
     if phi is not None:
-        end = (y < EXACT) | (y > 1 - EXACT)
-        inside = y.clamp(EXACT, 1 - EXACT)
-        beta = torch.distributions.Beta(p * phi, (1 - p) * phi).log_prob(inside)
+        one, two, inside = p * phi, (1 - p) * phi, y.clamp(EXACT, 1 - EXACT)
         # the density by y's logit: what a constant of the data adds is left out of the sums
-        beta = beta + inside.log() + torch.log1p(-inside)
-        cell = torch.where(end, torch.where(y > 0.5, p.log(), torch.log1p(-p)), beta)
+        beta = torch.distributions.Beta(one, two).log_prob(inside) + inside.log() + torch.log1p(-inside)
+        # the incomplete beta function near an end is ε times the density there, over α or β
+        cell = beta - torch.where(y < EXACT, one.log(), torch.where(y > 1 - EXACT, two.log(), 0.0))
         return cell[seen].sum()
     n = torch.from_numpy((responses.observed if responses.trials is None else responses.trials).astype(float))
     k = y * n
