@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyro
@@ -105,6 +106,12 @@ class Problem:
     def free(self) -> Any:
         """Index of the items whose parameters are to be found."""
         return slice(None) if self.known is None else self.known[:, 0].isnan().nonzero()[:, 0]
+
+    @cached_property
+    def fixed_cells(self) -> Cells:
+        """The responses to the items that a bank fixes."""
+        assert self.known is not None
+        return self.cells.take((~self.known[:, 0].isnan()).nonzero()[:, 0])
 
     def pinned(self, items: Tensor) -> Tensor:
         """Items with the fixed ones at their values."""

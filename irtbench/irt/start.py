@@ -29,6 +29,7 @@ _EM_TOLERANCE = 0.02  # posterior sds: SVI goes on from there
 _MAX_STEP = 1.0  # no parameter moves further in one Newton step
 _ITEMS_AT_ONCE = 2048
 _LEAST_SPREAD = 0.05
+_SCALE_TIE = 1.0  # precision of a shift and a stretch onto a bank: for the models of a few responses
 _RIDGE = 1e-5
 _BOUNDS = {
     "log_discrimination": (-5.0, math.log(10)),
@@ -395,11 +396,13 @@ def _standardised(start: Start, problem: Problem) -> Start:
 
     In a linked fit the scale is the bank's; the abilities' population is learned instead.
     """
+    if problem.known is not None:
+        start = _onto_bank(start, problem)
+        mean = start.theta.mean()
+        spread = float(torch.sqrt(((start.theta - mean) ** 2 + start.theta_sd**2).mean()))
+        return replace(start, population=(float(mean), max(spread, 0.1)))
     mean = start.theta.mean()
     theta = start.theta - mean
-    if problem.known is not None:
-        spread = float(torch.sqrt((theta**2 + start.theta_sd**2).mean()))
-        return replace(start, population=(float(mean), max(spread, 0.1)))
     scale = torch.sqrt((theta**2 + start.theta_sd**2).mean()).clamp_min(1e-3)
     items = start.items.clone()
     items[:, 0] = (items[:, 0] - mean) / scale
@@ -409,6 +412,38 @@ def _standardised(start: Start, problem: Problem) -> Start:
     else:
         items[:, 1] += scale.log()
     return replace(start, theta=theta / scale, theta_sd=start.theta_sd / scale, items=items, common=common)
+
+
+def _onto_bank(start: Start, problem: Problem) -> Start:
+    """Shift and stretch abilities and new items together to where the bank's items are most probable.
+
+    The new items go along with any scale, so a prior that shrinks every ability would find no resistance
+    in them: only the bank's items may say where the abilities lie as a whole.
+    """
+    if len(start.common):  # one discrimination for all: the new items know the scale as well
+        return start
+    assert problem.known is not None
+    fixed = (~problem.known[:, 0].isnan()).nonzero()[:, 0]
+    nodes = Nodes.around(start.theta, start.theta_sd, _steepest(start, problem))
+    curves = coefficients(nodes.t, start.parameters(problem).take(fixed))
+    first = nodes.differentiate(problem.fixed_cells.to_models(curves))
+    second = nodes.differentiate(first)
+    x = torch.stack([torch.ones_like(start.theta), start.theta - start.theta.mean()], dim=1).double()
+    still = x.new_tensor([0.0, 1.0])
+    move = still
+    for _ in range(5):
+        basis = nodes.basis(start.theta.mean() + x @ move)
+        slope, bend = (basis * first).sum(1), (-(basis * second).sum(1)).clamp_min(1e-6)
+        gradient = slope @ x - _SCALE_TIE * (move - still)
+        newton = torch.linalg.solve((x.T * bend) @ x + _SCALE_TIE * torch.eye(2).to(x), gradient)
+        move = (move + newton.clamp(-0.3, 0.3)).clamp(min=still.new_tensor([-9.0, 0.5]))
+    stretch = float(move[1])
+    shift = float(start.theta.mean()) * (1 - stretch) + float(move[0])
+    items = start.items.clone()
+    items[:, 0] = shift + stretch * items[:, 0]
+    items[:, 1] -= math.log(stretch)
+    theta, theta_sd = shift + stretch * start.theta, stretch * start.theta_sd
+    return replace(start, theta=theta, theta_sd=theta_sd, items=problem.pinned(items))
 
 
 def _empirical_bayes(start: Start, problem: Problem) -> Start:
