@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.stats import norm, qmc
+from scipy.stats import qmc
 from torch import Tensor
 
 from irtbench.irt.likelihood import ItemParameters, coefficients, shared_information
@@ -201,7 +201,7 @@ def _again(
     k = part.items.shape[1]
     floor = 1e-3 * torch.eye(k, device=normal.device)
     part = replace(part, items_cov=1.3 * part.items_cov + floor)
-    draws, log_q = _proposals(part, normal)
+    draws, log_q = _proposals(part, normal[:, poor])
     log_lik = _log_likelihood(own, part, nodes, [x[:, poor] for x in statistics], draws)
     log_w = log_lik + _log_prior(draws, found.mean, found.spread, own.group) - log_q
     new_items, new_cov, new_share = _moments(draws, log_w)
@@ -214,21 +214,27 @@ def _again(
 
 
 def _normal_draws(nodes: Nodes, guide: Posterior, seed: int) -> Tensor:
-    """Quasi-random standard normal draws (n_draws, K), as many as the budget allows."""
+    """Quasi-random standard normal draws (n_draws, n_items, K), as many as the budget allows.
+
+    Each item has a random shift of its own (Cranley & Patterson 1976, https://doi.org/10.1137/0713071): an
+    extreme draw that all items shared would carry the populations away.
+    """
     n_items, k = guide.items.shape
     n = _MOST_DRAWS
     while n > _FEWEST_DRAWS * 2**k and n * nodes.n * n_items > _BUDGET:
         n //= 2
-    uniform = qmc.Sobol(k, rng=seed).random(n)
-    return torch.from_numpy(norm.ppf(uniform.clip(1e-6, 1 - 1e-6))).float().to(guide.items.device)
+    uniform = torch.from_numpy(qmc.Sobol(k, rng=seed).random(n)).float()
+    shift = torch.rand(n_items, k, generator=torch.Generator().manual_seed(seed))
+    shifted = (uniform[:, None] + shift) % 1
+    return torch.special.ndtri(shifted.clamp(1e-6, 1 - 1e-6)).to(guide.items.device)
 
 
 def _proposals(guide: Posterior, normal: Tensor) -> tuple[Tensor, Tensor]:
     """Draws (n_draws, n_items, K) of a normal somewhat wider than the guide, and their log density."""
     variance = torch.diagonal(guide.items_cov, dim1=1, dim2=2)
     root = torch.linalg.cholesky(guide.items_cov + torch.diag_embed(_RIDGE * variance)) * _WIDER
-    draws = guide.items + torch.einsum("jkl,sl->sjk", root, normal)
-    return draws, -0.5 * (normal**2).sum(1)[:, None]
+    draws = guide.items + torch.einsum("jkl,sjl->sjk", root, normal)
+    return draws, -0.5 * (normal**2).sum(2)
 
 
 def _log_likelihood(
