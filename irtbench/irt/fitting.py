@@ -193,9 +193,10 @@ def _grid(start: Start, problem: Problem) -> Tensor | None:
     """Abilities to integrate θ over, half a posterior sd apart; None keeps abilities as sites.
 
     In a classical test (more models than items) θ is uncertain and must be integrated out: a guide that
-    factorises over models and items would be overconfident. With many items θ is nearly known.
+    factorises over models and items would be overconfident. With many items θ is nearly known. A 4PL needs
+    its items weighted instead: at the mode its populations run to steep curves between narrow asymptotes.
     """
-    if len(start.theta) <= len(start.items) or problem.known is not None:
+    if len(start.theta) <= len(start.items) or problem.known is not None or problem.irt == "4pl":
         return None
     low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
     apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))

@@ -225,7 +225,7 @@ def _beta_information(p: Tensor, q: Tensor, phi: Tensor) -> tuple[Tensor, Tensor
 
 
 def _log_gammas(p: Tensor, q: Tensor, phi: Tensor) -> Tensor:
-    """log B(Pφ, (1 - P)φ) less its poles at 0: log Γ(1 + α) + log Γ(1 + β) - log Γ(1 + φ)."""
+    """Log B(Pφ, (1 - P)φ) less its poles at 0: log Γ(1 + α) + log Γ(1 + β) - log Γ(1 + φ)."""
     return torch.lgamma(1 + p * phi) + torch.lgamma(1 + q * phi) - torch.lgamma(1 + phi)
 
 

@@ -1,6 +1,7 @@
 """The 4PL, populations by benchmark, and binomial counts against the truth they were simulated from."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from recovery import recovery, rmse
 
@@ -39,14 +40,13 @@ def test_4pl_recovers_asymptotes(four, name):
     assert (error.abs() < 1.96 * fit.bank.items[f"{name}_sd"]).mean() > 0.85
 
 
-def test_4pl_tells_items_asymptotes_apart():
-    """Where models are many: c from items too hard for most, d from items too easy."""
-    truth = ib.simulate(1500, 40, irt="4pl", seed=1)
-    fit = ib.fit(truth.responses, irt="4pl", method="laplace")
-    items, true = fit.bank.items, truth.items
-    hard, easy = true["difficulty"] > 0.3, true["difficulty"] < -0.3
-    assert np.corrcoef(items["guessing"][hard], true["guessing"][hard])[0, 1] > 0.3
-    assert np.corrcoef(items["upper_asymptote"][easy], true["upper_asymptote"][easy])[0, 1] > 0.3
+@pytest.mark.slow
+@pytest.mark.xfail(reason="the start of a 4PL with few items runs to steep curves: d is found .24 too low")
+def test_4pl_of_a_short_test():
+    truth = ib.simulate(600, 40, irt="4pl", seed=0)
+    fit = ib.fit(truth.responses, irt="4pl")
+    for name in ASYMPTOTES:
+        assert abs((fit.bank.items[name] - truth.items[name]).mean()) < 0.1
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,6 @@ def test_counts_equal_their_trials_one_by_one():
     right = np.rint(R.values * 4).astype(int)
     trials = [(np.arange(4)[:, None, None] < right)[k].astype(float) for k in range(4)]
     items = [f"{i}#{k}" for k in range(4) for i in R.item_ids]
-    import pandas as pd
-
     spread = pd.concat([bank.metadata] * 4).set_axis(items)
     four = ib.ItemBank(
         spread, np.tile(bank.loc, (4, 1)), np.tile(bank.cov, (4, 1, 1)), np.tile(bank.sign, 4), bank.info

@@ -141,7 +141,9 @@ def test_one_shared_item_runs_and_says_how_well(plain):
     fit = ib.fit(one, bank=old.bank)
     assert np.isfinite(fit.abilities.to_numpy()).all()
     assert fit.converged
-    with pytest.warns(ib.ConvergenceWarning, match="try method 'svi'"):  # one item hardly says what the scale is
+    with pytest.warns(
+        ib.ConvergenceWarning, match="try method 'svi'"
+    ):  # one item hardly says what the scale is
         fit = ib.fit(one, bank=old.bank, method="laplace")
     assert np.isfinite(fit.abilities.to_numpy()).all()
 
