@@ -225,8 +225,8 @@ def _laplace_outcome(start: Start) -> Outcome:
     message = f"converged after {start.passes} passes"
     if not start.converged:
         message = (
-            f"not converged after {start.passes} passes: abilities or items still move; try method 'svi', an IRT"
-            " model with fewer parameters, or look for items and models with very few responses"
+            f"not converged after {start.passes} passes: abilities or items still move; try method 'svi',"
+            " an IRT model with fewer parameters, or look for items and models with very few responses"
         )
     return Outcome(np.array(start.trace), start.converged, message)
 

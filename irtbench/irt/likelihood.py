@@ -177,7 +177,7 @@ def _plain_derivatives(
 
 
 def shared_information(t: Tensor, items: ItemParameters) -> list[Tensor]:
-    """Fisher information that ability and each item parameter share in a response, (n_nodes, n_items) each."""
+    """Fisher information that ability and each item parameter share, each (n_nodes, n_items)."""
     z = _logit(t, items)
     s, r = torch.sigmoid(z), torch.sigmoid(-z)
     u = (items.d - items.c) * s * r
