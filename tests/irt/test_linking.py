@@ -15,7 +15,7 @@ OLD, NEW = slice(0, 100), slice(50, 150)  # items; 50 are shared
 
 @dataclass(frozen=True)
 class Linked:
-    """Truth, the old fit, the linked one, and one of all responses; `on` takes true abilities to the old scale."""
+    """Truth, the old fit, the linked one, and one of all responses."""
 
     truth: Simulation
     theta: np.ndarray
@@ -25,6 +25,7 @@ class Linked:
     both: ib.IRTFit
 
     def on_bank(self, x):
+        """True abilities or difficulties on the scale of the old models."""
         first = self.truth.abilities["ability"].to_numpy()
         return (x - first.mean()) / first.std()
 

@@ -232,7 +232,7 @@ def test_no_negative_items_where_there_are_none(irt):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mostly_negative_items_do_not_turn_the_scale(seed, method):
-    """Ability goes with the raw score, whatever most items do: 70 % negative are 30 % seen from the other end."""
+    """Ability goes with the raw score: 70 % negative items are 30 % seen from the other end."""
     truth = simulated(80, 150, negative=0.7, seed=seed)
     fit = sound(ib.fit(truth.responses, method=method))
     theta = fit.abilities["mean"]
