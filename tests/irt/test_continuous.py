@@ -146,7 +146,7 @@ def test_exact_zeros_and_ones_survive(case):
     assert np.corrcoef(found.abilities["mean"], fit.abilities["mean"])[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("method", ["svi", "laplace"])
+@pytest.mark.parametrize("method", ["laplace", pytest.param("svi", marks=pytest.mark.slow)])
 def test_wrong_for_right_mirrors_the_scale(case, method):
     _, truth, _ = case
     R = truth.responses
