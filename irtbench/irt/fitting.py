@@ -155,7 +155,7 @@ def _nuts(problem: Problem, start: Start, seed: int, report: Any) -> Any:
     from irtbench.irt.nuts import sample
 
     at = _laplace(start)
-    return sample(problem, at, _blocks(problem, at, marginal=False), seed, report)
+    return sample(problem, at, _scalar_block(problem, at), seed, report)
 
 
 @contextmanager
