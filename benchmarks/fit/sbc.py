@@ -23,6 +23,7 @@ from scipy import stats
 from scipy.special import expit
 
 import irtbench as ib
+from irtbench.irt import nuts
 from irtbench.irt.exchange import posterior_draws
 from irtbench.irt.recipes import Population, Priors, Recipe
 from irtbench.responses.matrix import ResponseMatrix
@@ -31,6 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 DRAWS = 99  # ranks 0 … 99: a hundred values, five a bin of the chi-square test
 BINS = 20
 LEVELS = (0.5, 0.8, 0.95)
+CHAINS = {"_CHAINS": 2, "_WARMUP": 100, "_DRAWS": 150}  # of NUTS: 99 of 300 draws are ranked
 RECIPES = {
     "fixed": Recipe(
         "2pl",
@@ -234,6 +236,8 @@ def main() -> None:
     made.add_argument("--out", type=Path, default=RESULTS / "sbc.parquet")
     given = parser.parse_args()
     if given.command == "run":
+        for name, value in CHAINS.items():
+            setattr(nuts, name, value)
         for number in range(given.first, given.first + given.data_sets):
             found = one(given.method, given.populations, given.n_models, given.n_items, number)
             if given.out.exists():
