@@ -161,7 +161,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     return np.nanmin(adjusted.reshape(p.shape), axis=1)
 
 
-def band(n: int, z: np.ndarray, level: float = 0.95, n_simulations: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+def band(
+    n: int, z: np.ndarray, level: float = 0.95, n_simulations: int = 2000
+) -> tuple[np.ndarray, np.ndarray]:
     """Simultaneous band of the ECDF of n uniform values at z.
 
     References:
@@ -211,7 +213,11 @@ def report(ranks: pd.DataFrame) -> str:
     ]
     for key, own in table(ranks).groupby(KEYS, sort=False):
         seconds = ranks.set_index(KEYS).loc[key, "seconds"].median()
-        text += ["", f"## {key[0]}, {key[1]} populations, {key[2]} × {key[3]}: {own['data_sets'].iloc[0]} data sets", ""]
+        text += [
+            "",
+            f"## {key[0]}, {key[1]} populations, {key[2]} × {key[3]}: {own['data_sets'].iloc[0]} data sets",
+            "",
+        ]
         text += [f"Median wall time of a fit {seconds:.2f} s.", ""]
         text += ["| quantity | p | 50 % | 80 % | 95 % | sd of z |", "|---|---|---|---|---|---|"]
         for row in own.to_dict("records"):
@@ -243,7 +249,9 @@ def main() -> None:
             if given.out.exists():
                 found = pd.concat([pd.read_parquet(given.out), found])
             given.out.parent.mkdir(parents=True, exist_ok=True)
-            found.drop_duplicates([*KEYS, "data_set", "quantity"], keep="last").to_parquet(given.out, index=False)
+            found.drop_duplicates([*KEYS, "data_set", "quantity"], keep="last").to_parquet(
+                given.out, index=False
+            )
         return
     ranks = pd.read_parquet(given.out)
     given.out.with_suffix(".md").write_text(report(ranks), encoding="utf-8")

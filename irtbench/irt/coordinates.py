@@ -157,7 +157,9 @@ class Coordinates:
         value += 0.5 * (np.log(tie) - tie * away**2 - np.log(precision)).sum() - 0.5 * (scaled**2).sum()
         by_items -= tie * away
         by_mean = by_items * tie / precision + tie * away
-        by_tie = by_items * ((mean * precision - self.pull - tie * mean) / precision - 0.5 * w / np.sqrt(precision))
+        by_tie = by_items * (
+            (mean * precision - self.pull - tie * mean) / precision - 0.5 * w / np.sqrt(precision)
+        )
         by_tie = (by_tie - 0.5) / precision + 0.5 / tie - 0.5 * away**2
         by_scalars = -scaled / self.scalars[3]
         self._gather(by_scalars, by_mean, self.mean_at)

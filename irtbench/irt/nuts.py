@@ -125,9 +125,9 @@ def _potential(coordinates: Coordinates) -> Callable[[dict[str, Tensor]], Tensor
 
 @torch.no_grad()
 def _with_abilities(coordinates: Coordinates, w: Tensor) -> dict[str, Tensor]:
-    """Values of the sites at draws (chains, draws, size), abilities drawn from their conditional posterior."""
+    """Values of the sites at draws (chains, draws, size); abilities from their conditional posterior."""
     grid, start = coordinates.grid, coordinates.start
-    fine = torch.linspace(float(grid[0]), float(grid[-1]), _FINER * len(grid), dtype=grid.dtype).to(grid.device)
+    fine = torch.linspace(float(grid[0]), float(grid[-1]), _FINER * len(grid)).to(grid)
     apart = fine[1] - fine[0]
     drawn: list[dict[str, Tensor]] = []
     for one in w.reshape(-1, w.shape[-1]).numpy():
@@ -174,7 +174,9 @@ def _summary(
 def _judgement(worst: float, divergent: int) -> tuple[bool, str]:
     """Whether the chains can be trusted, and the same in words."""
     good = worst < _GOOD_R_HAT and not divergent
-    message = f"{'converged' if good else 'not converged'}: R-hat at most {worst:.3f}, {divergent} divergences"
+    message = (
+        f"{'converged' if good else 'not converged'}: R-hat at most {worst:.3f}, {divergent} divergences"
+    )
     message += f" over {_CHAINS} chains of {_DRAWS} draws"
     if worst >= _GOOD_R_HAT:
         message += "; the chains disagree: look for items with very few responses, or try another seed"

@@ -15,6 +15,7 @@ import torch
 from scipy.stats import norm, qmc
 from torch import Tensor
 
+from irtbench.irt.cells import Cells
 from irtbench.irt.likelihood import ItemParameters, coefficients, response_slope
 from irtbench.irt.models import Problem
 from irtbench.irt.nodes import Nodes
@@ -145,7 +146,10 @@ def _expected_basis(nodes: Nodes, guide: Posterior) -> Tensor:
     """
     at, weight = np.polynomial.hermite_e.hermegauss(_ABILITY_POINTS)
     weight = weight / weight.sum()
-    found = sum(float(w) * nodes.basis(guide.theta + float(x) * guide.theta_sd) for x, w in zip(at, weight, strict=True))
+    found = sum(
+        float(w) * nodes.basis(guide.theta + float(x) * guide.theta_sd)
+        for x, w in zip(at, weight, strict=True)
+    )
     return torch.as_tensor(found).float()
 
 
@@ -292,22 +296,35 @@ def widen(problem: Problem, found: Posterior) -> Posterior:
     nodes = found.nodes(problem)
     basis = nodes.basis(found.theta)
     weight = basis * (found.theta_sd.double() ** 2)[:, None]
-    trials = problem.cells.to_nodes(weight.float())[1].clamp_min(0)
+    trials = problem.cells.to_nodes(weight.float())[1]
     by_theta, slopes, information = response_slope(nodes.t, found.parameters(problem))
     if len(found.common):
         slopes = [slopes[0], *slopes[2:]]
-    shared = [by_theta * information * x for x in slopes]
+    repeats = _repeats(problem.cells) ** 0.5  # h grows like the trials n, its square like n²
+    shared = [repeats * by_theta * information * x for x in slopes]
     k = len(shared)
     cov = found.items_cov
-    middle, spread = torch.empty_like(cov), torch.zeros_like(by_theta)
+    middle, bound, spread = torch.empty_like(cov), torch.empty_like(cov), torch.zeros_like(by_theta)
     for i in range(k):
         for j in range(k):
             both = shared[i] * shared[j]
             middle[:, i, j] = (trials * both).sum(0)
+            bound[:, i, j] = (trials.clamp_min(0) * both).sum(0)
             spread += both * cov[:, i, j]
+    # items too steep for the nodes: weights below 0 left out, which gives too much rather than nonsense
+    bad = torch.linalg.cholesky_ex(middle + 1e-3 * torch.diag_embed(torch.diagonal(bound, dim1=1, dim2=2)))[1]
+    middle = torch.where(bad[:, None, None] > 0, bound, middle)
     if problem.known is not None:
         spread = spread * problem.known[:, 0].isnan()
     at_models = problem.cells.to_models([torch.zeros_like(spread), spread])
     extra = (basis * at_models).sum(1).clamp_min(0).to(found.theta_sd)
     theta_sd = found.theta_sd * torch.sqrt(1 + found.theta_sd**2 * extra)
     return replace(found, items_cov=cov + cov @ middle @ cov, theta_sd=theta_sd)
+
+
+def _repeats(cells: Cells) -> float:
+    """Trials of a response, seen from a trial: their number where all responses have the same."""
+    if cells.trials is None:
+        return 1.0
+    n = cells.trials.double()
+    return float((n**2).sum() / n.sum())

@@ -1,4 +1,4 @@
-"""The density in which NUTS moves is that of the Pyro model, whatever the IRT model; and 4PL curves at their edge."""
+"""The density in which NUTS moves is that of the Pyro model; 4PL curves at their edge."""
 
 import numpy as np
 import pyro.poutine as poutine
@@ -87,7 +87,9 @@ def test_a_lower_asymptote_beyond_the_upper_one_stays_a_probability(logit_d):
     statistics = [x.double() for x in statistics]
 
     def value(x):
-        return sum((f * eta).sum() for f, eta in zip(statistics, coefficients(t, ItemParameters(*x)), strict=True))
+        return sum(
+            (f * eta).sum() for f, eta in zip(statistics, coefficients(t, ItemParameters(*x)), strict=True)
+        )
 
     exact = torch.autograd.grad(value(columns.requires_grad_(True)), columns)[0][:, 0]
     found, _ = derivatives(t, ItemParameters(*columns.detach()), statistics)
