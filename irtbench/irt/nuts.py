@@ -21,7 +21,7 @@ from irtbench.irt.svi import Outcome
 
 __all__ = ["sample"]
 
-_CHAINS, _WARMUP, _DRAWS = 4, 150, 400
+_CHAINS, _WARMUP, _DRAWS = 4, 150, 500
 _MAX_TREE_DEPTH = 8
 _GOOD_R_HAT = 1.01
 _FINER = 8  # nodes from which abilities are drawn, by those over which they are integrated

@@ -52,14 +52,17 @@ def test_holm_against_a_worked_example():
 def test_nuts_is_calibrated(monkeypatch):
     for name, value in sbc.CHAINS.items():
         monkeypatch.setattr(nuts, name, value)
-    found = sbc.table(ranks("nuts", "learned", 12, 8, 60)).set_index("quantity")
-    # family-wise: one run in a thousand of a true posterior fails
-    assert (found["p"] > 1e-3).all()
-    # sd of (truth - mean) / sd is 1; its standard error over 60 data sets is .09 for one quantity a data set
-    assert found["sd_of_z"].between(0.73, 1.27).all()
+    found = sbc.table(ranks("nuts", "learned", 12, 8, 40)).set_index("quantity")
+    assert (found["p"] > 1e-3).all()  # family-wise: a true posterior fails once in a thousand runs
+    # sd of (truth - mean) / sd is 1; of one quantity a data set its standard error is 1 / sqrt(80), times three
+    assert found["sd_of_z"].between(0.66, 1.34).all()
 
 
 @pytest.mark.slow
 def test_svi_is_calibrated_for_items_models_and_scores():
-    found = sbc.table(ranks("svi", "fixed", 50, 60, 100)).set_index("quantity").loc[SINGLE]
-    assert (found["p"] > 1e-3).all()
+    found = sbc.table(ranks("svi", "fixed", 50, 60, 100)).set_index("quantity")
+    single = found.loc[SINGLE]  # means over items are too narrow: the bank keeps no covariances between items
+    assert (single["p"] > 1e-3).all()
+    # 300 data sets gave .942 to .946 and 1.03 to 1.06; the standard error of a hundred is .004 and .02
+    assert single["cover_0.95"].between(0.93, 0.96).all()
+    assert single["sd_of_z"].between(0.97, 1.12).all()
