@@ -21,7 +21,7 @@ from irtbench.irt.fitted import IRTFit
 from irtbench.irt.guide import Block, NormalGuide, joined
 from irtbench.irt.likelihood import node_log_posterior
 from irtbench.irt.models import Problem, irt_model
-from irtbench.irt.posterior import Posterior, settle_populations, weigh_items, widen_items
+from irtbench.irt.posterior import Posterior, settle_populations, weigh_items, widen
 from irtbench.irt.recipes import Recipe, recipe
 from irtbench.irt.results import assemble
 from irtbench.irt.start import Start, find_start, refine_start
@@ -147,7 +147,7 @@ def _svi(
     outcome = maximise_elbo(model, guide, chosen.steps, len(start.items), report)
     found = _from_guide(problem, settled, guide)
     if grid is None:
-        found = widen_items(problem, weigh_items(problem, found, seed))
+        found = widen(problem, weigh_items(problem, found, seed))
     return found, outcome
 
 
@@ -155,7 +155,7 @@ def _nuts(problem: Problem, start: Start, seed: int, report: Any) -> Any:
     from irtbench.irt.nuts import sample
 
     at = _laplace(start)
-    return sample(problem, at, _blocks(problem, at, marginal=False), seed, report)
+    return sample(problem, at, _scalar_block(problem, at), seed, report)
 
 
 @contextmanager

@@ -37,13 +37,14 @@ __all__ = [
     "derivatives",
     "log_likelihood",
     "marginal_log_likelihood",
+    "marginal_log_likelihood_and_statistics",
     "node_log_posterior",
     "shared_information",
 ]
 
 _MAX_LOGIT = 30.0  # beyond, float32 gives log 0: reached by a stray draw alone
 _MAX_ASYMPTOTE = 12.0
-_LEAST_RISE = 1e-3  # of d - c, for stray draws
+_LEAST_RISE = 1e-3  # of d - c by 1 - c: where c reaches d the item is flat, and d has no say
 _MAX_LOG_PRECISION = 9.0
 
 
@@ -131,13 +132,7 @@ def derivatives(t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) 
     if items.plain:
         return _plain_derivatives(t, items, statistics)
     z = _logit(t, items)
-    s, r = torch.sigmoid(z), torch.sigmoid(-z)
-    u = (items.d - items.c) * s * r
-    slopes = [-items.a * u, z * u]
-    if items.logit_c is not None:
-        slopes.append(items.c * (1 - items.c) * r)
-    if items.logit_d is not None:
-        slopes.append(items.d * (1 - items.d) * s)
+    _, slopes = _slopes(z, items)
     p, q = _curve(z, items)
     by_p, information, *precision = _by_mean(p, q, items, statistics)
     gradient = [(x * by_p).sum(0) for x in slopes]
@@ -179,18 +174,31 @@ def _plain_derivatives(
 def shared_information(t: Tensor, items: ItemParameters) -> list[Tensor]:
     """Fisher information that ability and each item parameter share, each (n_nodes, n_items)."""
     z = _logit(t, items)
-    s, r = torch.sigmoid(z), torch.sigmoid(-z)
-    u = (items.d - items.c) * s * r
-    slopes = [-items.a * u, z * u]
-    if items.logit_c is not None:
-        slopes.append(items.c * (1 - items.c) * r)
-    if items.logit_d is not None:
-        slopes.append(items.d * (1 - items.d) * s)
+    by_theta, slopes = _slopes(z, items)
     p, q = _curve(z, items)
     if items.log_phi is None:
-        return [items.a * u * x / (p * q) for x in slopes]
+        return [by_theta * x / (p * q) for x in slopes]
     information, cross, _ = _beta_information(p, q, items.phi)
-    return [items.a * u * x for x in (*(information * x for x in slopes), cross)]
+    return [by_theta * x for x in (*(information * x for x in slopes), cross)]
+
+
+def _slopes(z: Tensor, items: ItemParameters) -> tuple[Tensor, list[Tensor]]:
+    """Slope of P by ability, and by each parameter of the curve."""
+    s, r = torch.sigmoid(z), torch.sigmoid(-z)
+    rise, flat = _rise(items)
+    u = rise * s * r
+    slopes = [-items.a * u, z * u]
+    if items.logit_c is not None:
+        slopes.append(items.c * (1 - items.c) * torch.where(flat, 1 - _LEAST_RISE * s, r))
+    if items.logit_d is not None:
+        slopes.append(items.d * (1 - items.d) * s * ~flat)
+    return items.a * u, slopes
+
+
+def _rise(items: ItemParameters) -> tuple[Tensor, Tensor]:
+    """How far P rises from c, and whether c has reached d."""
+    rise, least = items.d - items.c, _LEAST_RISE * (1 - items.c)
+    return torch.maximum(rise, least), rise < least
 
 
 def _by_mean(p: Tensor, q: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) -> list[Tensor]:
@@ -237,9 +245,9 @@ def _curve(z: Tensor, items: ItemParameters) -> tuple[Tensor, Tensor]:
     """P and 1 - P, each without cancellation."""
     if items.logit_c is None and items.logit_d is None:
         return torch.sigmoid(z), torch.sigmoid(-z)
-    c, d = items.c, items.d
-    rise = (d - c).clamp_min(_LEAST_RISE)
-    return c + rise * torch.sigmoid(z), (1 - d) + rise * torch.sigmoid(-z)
+    rise, flat = _rise(items)
+    top = torch.where(flat, (1 - _LEAST_RISE) * (1 - items.c), 1 - items.d)  # P + (1 - P) = 1 there too
+    return items.c + rise * torch.sigmoid(z), top + rise * torch.sigmoid(-z)
 
 
 class _Interpolated(torch.autograd.Function):
@@ -288,8 +296,10 @@ def log_likelihood(theta: Tensor, items: ItemParameters, cells: Cells, nodes: No
     return cast(Tensor, _Interpolated.apply(theta, cells, nodes, *etas))
 
 
-def marginal_log_likelihood(grid: Tensor, items: ItemParameters, cells: Cells) -> Tensor:
-    r"""Log-likelihood with every θ ~ N(0, 1) integrated out by the trapezoid rule, a scalar.
+def marginal_log_likelihood(
+    grid: Tensor, items: ItemParameters, cells: Cells, population: tuple[float, float] = (0.0, 1.0)
+) -> Tensor:
+    r"""Log-likelihood with every ability integrated out by the trapezoid rule, a scalar.
 
     .. math:: \sum_m \log \sum_t w_t \prod_i p(y_{mi} | t, x_i)
 
@@ -297,18 +307,31 @@ def marginal_log_likelihood(grid: Tensor, items: ItemParameters, cells: Cells) -
         grid: equally spaced abilities (n_nodes,), closer than any model's posterior sd.
         items: unconstrained item parameters.
         cells: the responses.
+        population: mean and sd of the abilities' normal prior.
 
     References:
         Bock & Aitkin (1981), Marginal maximum likelihood estimation of item parameters,
         https://doi.org/10.1007/BF02293801
     """
-    return cast(Tensor, _Marginal.apply(_log_weight(grid), cells, *coefficients(grid, items)))
+    return cast(Tensor, _Marginal.apply(_log_weight(grid, population), cells, *coefficients(grid, items)))
 
 
-def node_log_posterior(grid: Tensor, items: ItemParameters, cells: Cells) -> Tensor:
+def marginal_log_likelihood_and_statistics(
+    grid: Tensor, items: ItemParameters, cells: Cells, population: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, list[Tensor]]:
+    """:func:`marginal_log_likelihood`, and the expected statistics that give its gradient."""
+    joint = node_log_posterior(grid, items, cells, population)
+    total = torch.logsumexp(joint, dim=1, keepdim=True)
+    return float(total.double().sum()), cells.to_nodes((joint - total).exp_())
+
+
+def node_log_posterior(
+    grid: Tensor, items: ItemParameters, cells: Cells, population: tuple[float, float] = (0.0, 1.0)
+) -> Tensor:
     """Unnormalised log posterior of each model's ability on an equally spaced grid, (n_models, n_nodes)."""
-    return cells.to_models(coefficients(grid, items)) + _log_weight(grid)
+    return cells.to_models(coefficients(grid, items)) + _log_weight(grid, population)
 
 
-def _log_weight(grid: Tensor) -> Tensor:
-    return torch.log_softmax(-(grid**2) / 2, dim=0).float()
+def _log_weight(grid: Tensor, population: tuple[float, float]) -> Tensor:
+    centre, spread = population
+    return torch.log_softmax(-(((grid - centre) / spread) ** 2) / 2, dim=0).float()

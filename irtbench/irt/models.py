@@ -176,7 +176,7 @@ def irt_model(
             assert nodes is not None
             pyro.factor("responses", log_likelihood(theta, items, problem.cells, nodes))
         else:
-            pyro.factor("responses", marginal_log_likelihood(grid, items, problem.cells))
+            pyro.factor("responses", marginal_log_likelihood(grid, items, problem.cells, at.population))
 
     return model
 

@@ -8,113 +8,143 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyro.poutine as poutine
 import torch
 from pyro.infer.mcmc import MCMC, NUTS
 from torch import Tensor
 
+from irtbench.irt.coordinates import Coordinates
 from irtbench.irt.guide import Block
-from irtbench.irt.models import Problem, irt_model
-from irtbench.irt.nodes import Nodes
+from irtbench.irt.likelihood import node_log_posterior
+from irtbench.irt.models import Problem
 from irtbench.irt.posterior import Posterior
 from irtbench.irt.svi import Outcome
 
 __all__ = ["sample"]
 
-_CHAINS, _WARMUP, _DRAWS = 4, 200, 250
+_CHAINS, _WARMUP, _DRAWS = 4, 150, 500
+_MAX_TREE_DEPTH = 8
 _GOOD_R_HAT = 1.01
+_FINER = 8  # nodes from which abilities are drawn, by those over which they are integrated
 
 
 def sample(
     problem: Problem,
     start: Posterior,
-    blocks: list[Block],
+    scalars: list[Block],
     seed: int,
     report: Callable[[int, float], None] | None = None,
 ) -> tuple[Posterior, Outcome, dict[str, np.ndarray], pd.DataFrame]:
     """Draw from the posterior of abilities and items by Pyro's NUTS.
 
-    The chains move in the coordinates of the guide that SVI would start from, where the posterior is
-    nearly standard normal, and start from draws of it. Every draw is brought to the scale where the
-    abilities have mean 0 and mean square 1, unless the fit is linked to a bank.
+    The abilities are integrated out on a grid, so the chains move over items and populations alone, in
+    :class:`~irtbench.irt.coordinates.Coordinates`; then each draw gets abilities from their conditional
+    posterior. The joint posterior is that of :func:`~irtbench.irt.models.irt_model`. Every draw is brought
+    to the scale where its abilities have mean 0 and mean square 1, unless the fit is linked to a bank.
 
     Args:
         problem: IRT model, priors and responses.
         start: the settled start.
-        blocks: the guide's blocks at the start.
+        scalars: the learned means and log spreads of the populations; empty or one block.
         seed: seed of the chains.
         report: called with the draw and its log density.
 
     Returns:
-        The posterior's moments, the outcome (converged: R-hat below 1.01 everywhere), the draws
-        (chains, draws, …) on the natural scale, and R-hat and bulk effective sample size by item.
+        The posterior's moments, the outcome (converged: R-hat below 1.01 everywhere and no divergence),
+        the draws (chains, draws, …) on the natural scale, and R-hat and bulk effective sample size by item.
 
     References:
         Hoffman & Gelman (2014), The No-U-Turn sampler, https://jmlr.org/papers/v15/hoffman14a.html;
         Vehtari et al. (2021), Rank-normalization, folding, and localization: an improved R-hat,
-        https://doi.org/10.1214/20-BA1221
+        https://doi.org/10.1214/20-BA1221; Betancourt (2017), A conceptual introduction to Hamiltonian
+        Monte Carlo, https://arxiv.org/abs/1701.02434 (divergences)
     """
-    density = _density(problem, start, blocks)
-    size = sum(block.loc.numel() for block in blocks)
-    chains, log_density = [], []
+    grid = _grid(problem, start)
+    coordinates = Coordinates.around(problem, start, scalars, grid)
+    chains, divergent = [], 0
     for chain in range(_CHAINS):
         torch.manual_seed(seed * _CHAINS + chain)
-        kernel = NUTS(potential_fn=lambda at: -density(at["w"]), max_tree_depth=8)
-        origin = 0.5 * torch.randn(size, dtype=torch.float64, device=start.theta.device)
-        hook = None if report is None else _hook(report, chain, log_density)
+        kernel = NUTS(potential_fn=_potential(coordinates), max_tree_depth=_MAX_TREE_DEPTH)
         mcmc = MCMC(
             kernel,
             num_samples=_DRAWS,
             warmup_steps=_WARMUP,
-            initial_params={"w": origin},
+            initial_params={"w": torch.randn(len(coordinates.origin), dtype=torch.float64)},
             disable_progbar=True,
-            hook_fn=hook,
+            hook_fn=None if report is None else _hook(report, chain),
         )
         mcmc.run()
         chains.append(mcmc.get_samples()["w"])
-    return _summary(problem, start, blocks, torch.stack(chains), density)
+        divergent += sum(len(found) for found in mcmc.diagnostics()["divergences"].values())
+    w = torch.stack(chains)
+    by_site = _with_abilities(coordinates, w)
+    trace = np.array([coordinates.density(one.numpy())[0] for one in w[:, ::10].reshape(-1, w.shape[-1])])
+    return _summary(problem, start, by_site, trace, divergent)
 
 
-def _hook(report: Callable[[int, float], None], chain: int, seen: list[float]) -> Callable[..., None]:
+def _hook(report: Callable[[int, float], None], chain: int) -> Callable[..., None]:
     def hook(kernel: Any, samples: Any, stage: str, step: int) -> None:
-        report(chain * (_WARMUP + _DRAWS) + step + (_WARMUP if stage.startswith("Sample") else 0), 0.0)
+        drawn = step + (_WARMUP if stage.startswith("Sample") else 0)
+        report(chain * (_WARMUP + _DRAWS) + drawn, -float(kernel._potential_energy_last))
 
     return hook
 
 
-def _sites(blocks: list[Block], w: Tensor) -> dict[str, Tensor]:
-    """Values of the sites at whitened coordinates (size,)."""
-    found, first = {}, 0
-    for block in blocks:
-        n, k = block.loc.shape
-        own = w[first : first + n * k].reshape(n, k).to(block.loc.dtype)
-        x = block.loc + (block.root * own[:, None]).sum(-1)
-        found.update({site: x[index] for site, index in block.sites.items()})
-        first += n * k
-    return found
+def _grid(problem: Problem, start: Posterior) -> Tensor:
+    """Abilities half a posterior sd apart, over all that the prior and the responses allow.
+
+    The trapezoid rule then errs by less than 1e-30 of a normal posterior, by 1e-8 of one half as wide.
+    """
+    centre, spread = start.population
+    low = min(float((start.theta - 6 * start.theta_sd).min()), centre - 6 * spread)
+    high = max(float((start.theta + 6 * start.theta_sd).max()), centre + 6 * spread)
+    n = int((high - low) / (0.5 * float(start.theta_sd.min()))) + 2
+    return torch.linspace(low, high, n, dtype=torch.float64, device=start.theta.device)
 
 
-def _density(problem: Problem, start: Posterior, blocks: list[Block]) -> Callable[[Tensor], Tensor]:
-    """Log posterior density at whitened coordinates, up to a constant."""
-    around = start.nodes(problem)
-    nodes = Nodes(min(around.low, -6.0), max(around.high, 6.0), min(2 * around.n, 96), around.device)
-    model = irt_model(problem, start, nodes=nodes)
+class _Potential(torch.autograd.Function):
+    """Minus a log density whose gradient comes with its value."""
 
-    def density(w: Tensor) -> Tensor:
-        trace = poutine.trace(poutine.condition(model, data=_sites(blocks, w))).get_trace()
-        return torch.as_tensor(trace.log_prob_sum()).double()
+    @staticmethod
+    def forward(ctx: Any, at: Tensor, coordinates: Coordinates) -> Tensor:
+        value, slope = coordinates.density(at.numpy())
+        ctx.slope = torch.from_numpy(slope)
+        return torch.tensor(-value, dtype=at.dtype)
 
-    return density
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None]:
+        return -grad[0] * ctx.slope, None
+
+
+def _potential(coordinates: Coordinates) -> Callable[[dict[str, Tensor]], Tensor]:
+    def potential(at: dict[str, Tensor]) -> Tensor:
+        found: Tensor = _Potential.apply(at["w"], coordinates)
+        return found
+
+    return potential
+
+
+@torch.no_grad()
+def _with_abilities(coordinates: Coordinates, w: Tensor) -> dict[str, Tensor]:
+    """Values of the sites at draws (chains, draws, size); abilities from their conditional posterior."""
+    grid, start = coordinates.grid, coordinates.start
+    fine = torch.linspace(float(grid[0]), float(grid[-1]), _FINER * len(grid)).to(grid)
+    apart = fine[1] - fine[0]
+    drawn: list[dict[str, Tensor]] = []
+    for one in w.reshape(-1, w.shape[-1]).numpy():
+        items = coordinates.parameters(one)
+        joint = node_log_posterior(fine, items, coordinates.problem.cells, start.population)
+        at = torch.multinomial(torch.softmax(joint, dim=1), 1)[:, 0]
+        ability = fine[at] + apart * (torch.rand_like(fine[at]) - 0.5)
+        drawn.append(coordinates.sites(one) | {"ability": ability})
+    return {
+        site: torch.stack([one[site] for one in drawn]).reshape(*w.shape[:2], *drawn[0][site].shape).double()
+        for site in drawn[0]
+    }
 
 
 def _summary(
-    problem: Problem, start: Posterior, blocks: list[Block], w: Tensor, density: Callable[[Tensor], Tensor]
+    problem: Problem, start: Posterior, by_site: Mapping[str, Tensor], trace: np.ndarray, divergent: int
 ) -> tuple[Posterior, Outcome, dict[str, np.ndarray], pd.DataFrame]:
-    drawn = [[_sites(blocks, one) for one in chain] for chain in w]
-    by_site = {
-        site: torch.stack([torch.stack([one[site] for one in chain]) for chain in drawn]).double()
-        for site in drawn[0][0]
-    }
     draws = _on_the_scale(problem, by_site)
     sign = start.sign.double().cpu().numpy()
     theta = draws["ability"]
@@ -137,14 +167,22 @@ def _summary(
         common=common,
     )
     checks, worst = _checks(problem, draws)
-    message = f"{'converged' if worst < _GOOD_R_HAT else 'not converged'}: R-hat at most {worst:.3f}"
+    natural = _natural(draws, sign, theta.shape)
+    return found, Outcome(trace, *_judgement(worst, divergent)), natural, checks
+
+
+def _judgement(worst: float, divergent: int) -> tuple[bool, str]:
+    """Whether the chains can be trusted, and the same in words."""
+    good = worst < _GOOD_R_HAT and not divergent
+    message = (
+        f"{'converged' if good else 'not converged'}: R-hat at most {worst:.3f}, {divergent} divergences"
+    )
     message += f" over {_CHAINS} chains of {_DRAWS} draws"
     if worst >= _GOOD_R_HAT:
         message += "; the chains disagree: look for items with very few responses, or try another seed"
-    with torch.no_grad():
-        trace = np.array([float(density(one)) for one in w[:, ::10].reshape(-1, w.shape[-1])])
-    natural = _natural(draws, sign, theta.shape)
-    return found, Outcome(trace, worst < _GOOD_R_HAT, message), natural, checks
+    if divergent:
+        message += "; parts of the posterior were not reached: tighten the priors or use a simpler IRT model"
+    return good, message
 
 
 def _on_the_scale(problem: Problem, by_site: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from scipy.stats import qmc
 from torch import Tensor
 
+from irtbench.irt.cells import Cells
 from irtbench.irt.likelihood import ItemParameters, coefficients, shared_information
 from irtbench.irt.models import Problem
 from irtbench.irt.nodes import Nodes
 from irtbench.irt.pareto import pareto_k
 from irtbench.irt.start import update_populations
 
-__all__ = ["Posterior", "settle_populations", "weigh_items", "widen_items"]
+__all__ = ["Posterior", "settle_populations", "weigh_items", "widen"]
 
 _BUDGET = 2e7  # evaluations of a coefficient
 _MOST_DRAWS, _FEWEST_DRAWS = 256, 16  # the fewest times 2 ** K
@@ -31,6 +33,7 @@ _EM_STEPS, _EM_TOLERANCE, _MAX_STRETCH = 20, 3e-3, 8.0
 _RIDGE = 1e-4  # of a proposal's variances: a guide that collapsed along a direction still spreads along it
 _POOR = 0.15  # effective share of the draws below which an item is drawn again
 _ROUNDS = 2
+_ABILITY_POINTS = 5  # of a quadrature, exact for polynomials of degree 9 in each ability
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def settle_populations(problem: Problem, guide: Posterior, seed: int) -> Posteri
     own = replace(problem, cells=problem.cells.take(sample), group=problem.group[sample])
     part = guide.take(sample)
     nodes = guide.nodes(problem)
-    statistics = own.cells.to_nodes(nodes.basis(guide.theta).float())
+    statistics = own.cells.to_nodes(_expected_basis(nodes, guide))
     draws, log_q = _proposals(part, _normal_draws(nodes, part, seed))
     log_lik = _log_likelihood(own, part, nodes, statistics, draws)
     mean, spread = _populations(own, part, draws, log_lik - log_q)
@@ -116,7 +119,7 @@ def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
         Yao, Vehtari, Simpson & Gelman (2018), Yes, but did it work?, https://arxiv.org/abs/1802.02538
     """
     nodes = guide.nodes(problem)
-    statistics = problem.cells.to_nodes(nodes.basis(guide.theta).float())
+    statistics = problem.cells.to_nodes(_expected_basis(nodes, guide))
     normal = _normal_draws(nodes, guide, seed)
     draws, log_q = _proposals(guide, normal)
     log_lik = _log_likelihood(problem, guide, nodes, statistics, draws)
@@ -134,6 +137,21 @@ def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
             break
         found, share = _again(problem, found, nodes, statistics, poor, normal, share)
     return found
+
+
+def _expected_basis(nodes: Nodes, guide: Posterior) -> Tensor:
+    """The nodes' polynomials (n_models, n_nodes), expected over each ability's normal posterior.
+
+    At the posterior means alone, what an item's own responses did to the abilities would count as
+    evidence for its discrimination, which comes out too high by about the abilities' variance.
+    """
+    at, weight = np.polynomial.hermite_e.hermegauss(_ABILITY_POINTS)
+    weight = weight / weight.sum()
+    found = sum(
+        float(w) * nodes.basis(guide.theta + float(x) * guide.theta_sd)
+        for x, w in zip(at, weight, strict=True)
+    )
+    return torch.as_tensor(found).float()
 
 
 def _populations(problem: Problem, guide: Posterior, draws: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,27 +286,52 @@ def _moments(draws: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, cov, 1 / (weight**2).sum(0) / len(draws)
 
 
-def widen_items(problem: Problem, found: Posterior) -> Posterior:
-    r"""Add to the items' covariances what the uncertainty of the abilities does to them.
+def widen(problem: Problem, found: Posterior) -> Posterior:
+    r"""Add to the covariances what items and abilities do to each other, which a factorised guide leaves out.
 
-    .. math:: V' = V + V \Bigl(\sum_m s_m^2\, h_{im} h_{im}^⊤\Bigr) V
+    .. math:: V_i' = V_i + V_i \Bigl(\sum_m s_m^2\, h_{im} h_{im}^⊤\Bigr) V_i,\quad
+              s_m'^2 = s_m^2 + s_m^4 \sum_i h_{im}^⊤ V_i\, h_{im}
 
-    with :math:`h_{im}` the Fisher information shared by item i's parameters and :math:`θ_m`.
+    with :math:`h_{im}` the Fisher information shared by item i's parameters and :math:`θ_m`. Items that a
+    bank fixes count as known.
 
     References:
         Giordano, Broderick & Jordan (2018), Covariances, robustness, and variational Bayes,
         https://jmlr.org/papers/v19/17-670.html
     """
     nodes = found.nodes(problem)
-    weight = nodes.basis(found.theta) * (found.theta_sd.double() ** 2)[:, None]
-    trials = problem.cells.to_nodes(weight.float())[-1].clamp_min(0)
+    basis = nodes.basis(found.theta)
+    weight = basis * (found.theta_sd.double() ** 2)[:, None]
+    trials = problem.cells.to_nodes(weight.float())[-1]
     shared = shared_information(nodes.t, found.parameters(problem))
     if len(found.common):
         del shared[1]
+    repeats = _repeats(problem.cells) ** 0.5  # h grows like the trials n, its square like n²
+    shared = [repeats * x for x in shared]
     k = len(shared)
-    middle = found.items_cov.new_empty(found.items_cov.shape)
-    for i in range(k):
-        for j in range(i + 1):
-            middle[:, i, j] = middle[:, j, i] = (trials * shared[i] * shared[j]).sum(0)
     cov = found.items_cov
-    return replace(found, items_cov=cov + cov @ middle @ cov)
+    middle, bound, spread = torch.empty_like(cov), torch.empty_like(cov), torch.zeros_like(shared[0])
+    for i in range(k):
+        for j in range(k):
+            both = shared[i] * shared[j]
+            middle[:, i, j] = (trials * both).sum(0)
+            bound[:, i, j] = (trials.clamp_min(0) * both).sum(0)
+            spread += both * cov[:, i, j]
+    # items too steep for the nodes: weights below 0 left out, which gives too much rather than nonsense
+    bad = torch.linalg.cholesky_ex(middle + 1e-3 * torch.diag_embed(torch.diagonal(bound, dim1=1, dim2=2)))[1]
+    middle = torch.where(bad[:, None, None] > 0, bound, middle)
+    if problem.known is not None:
+        spread = spread * problem.known[:, 0].isnan()
+    others = [torch.zeros_like(spread)] * (problem.cells.n_statistics - 1)
+    at_models = problem.cells.to_models([*others, spread])
+    extra = (basis * at_models).sum(1).clamp_min(0).to(found.theta_sd)
+    theta_sd = found.theta_sd * torch.sqrt(1 + found.theta_sd**2 * extra)
+    return replace(found, items_cov=cov + cov @ middle @ cov, theta_sd=theta_sd)
+
+
+def _repeats(cells: Cells) -> float:
+    """Trials of a response, seen from a trial: their number where all responses have the same."""
+    if cells.trials is None:
+        return 1.0
+    n = cells.trials.double()
+    return float((n**2).sum() / n.sum())
