@@ -54,7 +54,7 @@ def test_nuts_is_calibrated(monkeypatch):
         monkeypatch.setattr(nuts, name, value)
     found = sbc.table(ranks("nuts", "learned", 12, 8, 40)).set_index("quantity")
     assert (found["p"] > 1e-3).all()  # family-wise: a true posterior fails once in a thousand runs
-    # sd of (truth - mean) / sd is 1; of one quantity a data set with a standard error of 1 / sqrt(80), times 3
+    # sd of (truth - mean) / sd is 1; of one quantity a data set with a standard error of 1 / √80, times 3
     assert found["sd_of_z"].between(0.66, 1.34).all()
 
 
