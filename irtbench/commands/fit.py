@@ -36,6 +36,10 @@ def fit(
     by_benchmark: Annotated[
         bool, typer.Option("--by-benchmark", help="Give each benchmark's items a prior of their own.")
     ] = False,
+    likelihood: Annotated[
+        Literal["bernoulli", "beta"],
+        typer.Option("--likelihood", help="beta: for continuous responses; else counts and 0/1."),
+    ] = "bernoulli",
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write diagnostics and report.html, too.")
     ] = True,
@@ -58,7 +62,7 @@ def fit(
             older = ib.ItemBank.load(bank)
         inputs[str(bank)] = older.fingerprint
     with about(responses):
-        recipe = replace(ib.irt.recipe(irt), by_benchmark=by_benchmark)
+        recipe = replace(ib.irt.recipe(irt), by_benchmark=by_benchmark, likelihood=likelihood)
         result = ib.fit(
             matrix, recipe, method=method, bank=older, device=device, seed=seed, progress=session.progress
         )

@@ -54,8 +54,8 @@ def fit(
     .. math:: P(y_{mi} = 1) = c_i + (d_i - c_i)\, σ(a_i (θ_m - b_i)),\quad θ_m ∼ N(0, 1)
 
     with b, log \|a\|, logit c and logit d normal in populations whose means and spreads are learned. Missing
-    cells are left out; repeated samples enter as binomial counts; continuous responses in [0, 1] by the
-    beta likelihood of :mod:`irtbench.irt.likelihood`. Items that abler models fail get a < 0.
+    cells are left out; repeated samples enter as binomial counts; continuous responses in [0, 1] by
+    a quasi-likelihood or the beta likelihood (``Recipe(likelihood="beta")``). Items that abler models fail get a < 0.
 
     Args:
         responses: (n_models, n_items).
@@ -125,13 +125,12 @@ def fit(
 def _problem(
     responses: ResponseMatrix, chosen: Recipe, bank: ItemBank | None, where: torch.device
 ) -> Problem:
-    family = chosen.likelihood
-    if family == "auto":
-        family = "beta" if responses.kind == "continuous" else "bernoulli"
     codes = np.zeros(responses.n_items, dtype=np.int64)
     if chosen.by_benchmark:
         codes = pd.factorize(responses.items["benchmark"])[0].astype(np.int64)
-    problem = Problem.of(chosen, Cells.of(responses, family, where), torch.from_numpy(codes).to(where))
+    problem = Problem.of(
+        chosen, Cells.of(responses, chosen.likelihood, where), torch.from_numpy(codes).to(where)
+    )
     return problem if bank is None else problem.linked(bank, responses)
 
 

@@ -12,7 +12,7 @@ from irtbench.errors import InputError
 __all__ = ["IRT_MODELS", "RECIPES", "Population", "Priors", "Recipe", "Steps", "read_recipe", "recipe"]
 
 IRT_MODELS = ("1pl", "2pl", "3pl", "4pl")
-LIKELIHOODS = ("auto", "bernoulli", "beta")
+LIKELIHOODS = ("bernoulli", "beta")
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,16 @@ class Recipe:
 
     Attributes:
         irt: ``1pl``, ``2pl``, ``3pl`` or ``4pl``.
-        likelihood: ``bernoulli`` (binomial for repeated samples), ``beta`` for responses in [0, 1];
-            ``auto`` takes ``beta`` for continuous responses.
+        likelihood: ``bernoulli`` (binomial for repeated samples; for continuous responses a quasi-likelihood
+            that is right in the mean whatever their distribution, with intervals that are too wide) or
+            ``beta`` (for continuous responses, with intervals of the right width where it fits).
         by_benchmark: each benchmark has populations of its own.
         priors: populations of the item parameters.
         steps: settings of SVI.
     """
 
     irt: str = "2pl"
-    likelihood: str = "auto"
+    likelihood: str = "bernoulli"
     by_benchmark: bool = False
     priors: Priors = field(default_factory=Priors)
     steps: Steps = field(default_factory=Steps)

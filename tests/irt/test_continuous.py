@@ -15,7 +15,7 @@ from irtbench.irt.likelihood import ItemParameters, node_log_posterior
 from irtbench.irt.recipes import Recipe
 from irtbench.responses.matrix import ResponseMatrix
 
-BERNOULLI = Recipe(likelihood="bernoulli")
+BERNOULLI, BETA = Recipe(likelihood="bernoulli"), Recipe(likelihood="beta")
 # precision: largest RMSEs of P, θ, b, log a, log φ in 80 × 120 over seeds 0-7: .031 .101 .192 .148 .159 and
 # .047 .149 .356 .203 .173: a tenth more
 BOUNDS = {
@@ -34,7 +34,7 @@ def recovered(truth, fit):
 @pytest.fixture(scope="module", params=BOUNDS, ids=lambda p: f"precision={p}")
 def case(request):
     truth = ib.simulate(80, 120, precision=request.param, seed=0)
-    return request.param, truth, ib.fit(truth.responses)
+    return request.param, truth, ib.fit(truth.responses, BETA)
 
 
 def test_the_likelihood_is_a_censored_beta():
@@ -105,7 +105,7 @@ def test_coverage_over_seeds(precision):
     found = []
     for seed in range(20):
         truth = ib.simulate(80, 120, precision=precision, seed=seed)
-        found.append(recovered(truth, ib.fit(truth.responses, seed=seed)))
+        found.append(recovered(truth, ib.fit(truth.responses, BETA, seed=seed)))
     for name in ("b", "log_a", "log_phi"):
         # 2,400 items: ± .45 %, and what the scale of 80 models adds
         assert np.mean([f[f"cover_{name}"] for f in found]) == pytest.approx(0.95, abs=0.02), name
@@ -136,7 +136,7 @@ def test_exact_zeros_and_ones_survive(case):
     values[:, 0], values[:, 1] = 0, 1
     R = ResponseMatrix.of(values, truth.responses.models, truth.responses.items)
     assert R.kind == "continuous"
-    found = ib.fit(R)
+    found = ib.fit(R, BETA)
     assert found.converged
     assert np.isfinite(found.bank.items.select_dtypes("number").to_numpy()).all()
     assert np.isfinite(found.abilities.to_numpy()).all()
@@ -151,7 +151,7 @@ def test_wrong_for_right_mirrors_the_scale(case, method):
     _, truth, _ = case
     R = truth.responses
     other = ResponseMatrix.of(1 - R.values, R.models, R.items)
-    fit, mirrored = ib.fit(R, method=method), ib.fit(other, method=method)
+    fit, mirrored = ib.fit(R, BETA, method=method), ib.fit(other, BETA, method=method)
     # SVI has other noise; Laplace stops when no ability moves by more than .05 sd
     bound = 0.3 if method == "svi" else 0.15
     both = fit.abilities["mean"] + mirrored.abilities["mean"]
@@ -184,7 +184,7 @@ def halves(R, irt):
 
 def test_predicts_hidden_responses_better_than_item_means(case):
     _, truth, _ = case
-    mae, error, mae_of_means, error_of_means, _ = held_out(truth.responses, "2pl")
+    mae, error, mae_of_means, error_of_means, _ = held_out(truth.responses, BETA)
     rough = held_out(truth.responses, BERNOULLI)
     assert mae < 0.9 * mae_of_means
     assert error < 0.9 * error_of_means
@@ -198,7 +198,7 @@ def test_real_continuous_responses(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ib.DataWarning)
         R = ib.read(SHARED / "data" / name / "responses.parquet", format="long")
-    mae, error, mae_of_means, error_of_means, fit = held_out(R, "2pl")
+    mae, error, mae_of_means, error_of_means, fit = held_out(R, BETA)
     rough = held_out(R, BERNOULLI)
     assert fit.converged
     # measured: .0984 against .0988 and .1699 of the means; .1576 against .1594 and .1691
@@ -208,4 +208,4 @@ def test_real_continuous_responses(name):
     assert error < error_of_means
     assert error < 1.03 * rough[1]
     # 58 and 64 models: 95 % ± 3 %, two of those; measured .948 and .953
-    assert halves(R, "2pl") > 0.89
+    assert halves(R, BETA) > 0.89
