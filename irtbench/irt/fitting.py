@@ -55,7 +55,8 @@ def fit(
 
     with b, log \|a\|, logit c and logit d normal in populations whose means and spreads are learned. Missing
     cells are left out; repeated samples enter as binomial counts; continuous responses in [0, 1] by
-    a quasi-likelihood or the beta likelihood (``Recipe(likelihood="beta")``). Items that abler models fail get a < 0.
+    a quasi-likelihood or the beta likelihood (``Recipe(likelihood="beta")``). Items that abler models fail
+    get a < 0.
 
     Args:
         responses: (n_models, n_items).
