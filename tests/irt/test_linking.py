@@ -7,6 +7,7 @@ import pytest
 
 import irtbench as ib
 from irtbench.irt import Simulation
+from irtbench.irt.recipes import Recipe
 from irtbench.responses.matrix import Metric, ResponseMatrix
 
 N_OLD, N_NEW = 120, 120  # models
@@ -164,6 +165,5 @@ def test_refusals(plain):
     other = ResponseMatrix(R.values, R.models, R.items, Metric("exact_match"))
     with pytest.raises(ib.InputError, match="metric 'acc', this fit uses 'exact_match'"):
         ib.fit(other, bank=old.bank)
-    shares = ResponseMatrix(0.1 + 0.8 * R.values, R.models, R.items, R.metric)
     with pytest.raises(ib.InputError, match="likelihood 'bernoulli', this fit uses 'beta'"):
-        ib.fit(shares, bank=old.bank)
+        ib.fit(R, Recipe(likelihood="beta"), bank=old.bank)
