@@ -26,10 +26,11 @@ __all__ = ["Posterior", "settle_populations", "weigh_items", "widen"]
 
 _BUDGET = 2e7  # evaluations of a coefficient
 _MOST_DRAWS, _FEWEST_DRAWS = 256, 16  # the fewest times 2 ** K
-_SETTLE = 4000  # items that settle the populations
+_FEW, _MANY = 1500, 4000  # items that settle the populations, before SVI and after it
 _AT_ONCE = 2**20  # values held at a time
 _WIDER = 1.2  # proposals' sd by the guide's
 _EM_STEPS, _EM_TOLERANCE, _MAX_STRETCH = 20, 3e-3, 8.0
+_FIRST_STEPS = 5  # of EM before SVI, which goes on from there
 _RIDGE = 1e-4  # of a proposal's variances: a guide that collapsed along a direction still spreads along it
 _POOR = 0.15  # effective share of the draws below which an item is drawn again
 _ROUNDS = 2
@@ -84,23 +85,23 @@ class Posterior:
 
 def settle_populations(problem: Problem, guide: Posterior, seed: int) -> Posterior:
     """Set the populations to what a sample of the items makes most probable, by weighted draws."""
-    sample = _sample(len(guide.items), seed).to(guide.items.device)
+    sample = _sample(len(guide.items), _FEW, seed).to(guide.items.device)
     own = replace(problem, cells=problem.cells.take(sample), group=problem.group[sample])
     part = guide.take(sample)
     nodes = guide.nodes(problem)
     statistics = own.cells.to_nodes(_expected_basis(nodes, guide))
     draws, log_q = _proposals(part, _normal_draws(nodes, part, seed))
     log_lik = _log_likelihood(own, part, nodes, statistics, draws)
-    mean, spread = _populations(own, part, draws, log_lik - log_q)
+    mean, spread = _populations(own, part, draws, log_lik - log_q, _FIRST_STEPS)
     return replace(guide, mean=mean, spread=spread)
 
 
-def _sample(n_items: int, seed: int) -> Tensor:
-    """Index of enough items to settle the populations: their means are then known to 1.6 % of a spread."""
-    if n_items <= _SETTLE:
+def _sample(n_items: int, most: int, seed: int) -> Tensor:
+    """Index of enough items to settle the populations: 4,000 know a mean to 1.6 % of a spread."""
+    if n_items <= most:
         return torch.arange(n_items)
     rng = torch.Generator().manual_seed(seed)
-    return torch.randperm(n_items, generator=rng)[:_SETTLE].sort().values
+    return torch.randperm(n_items, generator=rng)[:most].sort().values
 
 
 def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
@@ -123,7 +124,7 @@ def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
     normal = _normal_draws(nodes, guide, seed)
     draws, log_q = _proposals(guide, normal)
     log_lik = _log_likelihood(problem, guide, nodes, statistics, draws)
-    sample = _sample(len(guide.items), seed).to(guide.items.device)
+    sample = _sample(len(guide.items), _MANY, seed).to(guide.items.device)
     some = replace(problem, group=problem.group[sample])
     mean, spread = _populations(some, guide, draws[:, sample], (log_lik - log_q)[:, sample])
     log_w = log_lik + _log_prior(draws, mean, spread, problem.group) - log_q
@@ -154,7 +155,9 @@ def _expected_basis(nodes: Nodes, guide: Posterior) -> Tensor:
     return torch.as_tensor(found).float()
 
 
-def _populations(problem: Problem, guide: Posterior, draws: Tensor, log_w: Tensor) -> tuple[Tensor, Tensor]:
+def _populations(
+    problem: Problem, guide: Posterior, draws: Tensor, log_w: Tensor, steps: int = _EM_STEPS
+) -> tuple[Tensor, Tensor]:
     """The populations at their posterior mode with the items integrated out: EM, extrapolated.
 
     References:
@@ -175,14 +178,14 @@ def _populations(problem: Problem, guide: Posterior, draws: Tensor, log_w: Tenso
         return torch.stack([mean, spread.log()]), value
 
     state = torch.stack([guide.mean, guide.spread.log()])
-    for _ in range(_EM_STEPS):
+    for _ in range(steps):
         one, _ = em(state)
-        two, _ = em(one)
+        two, before = em(one)
         first, second = one - state, two - 2 * one + state
         length = -(first.norm() / second.norm().clamp_min(1e-9)).clamp(1.0, _MAX_STRETCH)
         jump = state - 2 * length * first + length**2 * second
         after, value = em(jump)
-        if length < -1 and not value > em(two)[1]:  # the leap went too far: an EM step never does
+        if not value > before:  # the leap went too far: an EM step never does
             after = two
         moved = float((after - state).abs().max())
         state = after
