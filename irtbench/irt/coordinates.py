@@ -143,6 +143,7 @@ class Coordinates:
             columns["log_discrimination"] = like.new_tensor(float(scalars[self.rows["log_discrimination"]]))
         return problem.items(columns, self.start.sign)
 
+    @np.errstate(over="ignore", invalid="ignore")  # of a divergent trajectory, which NUTS counts
     @torch.no_grad()
     def density(self, at: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density of the coordinates up to a constant, and its gradient.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,11 +107,15 @@ def _pair(elbo: Callable[[], torch.Tensor], parameters: Sequence[torch.Tensor]) 
     """Mean loss of an antithetic pair, its gradient left in the parameters; None if it is not finite."""
     for p in parameters:
         p.grad = None
-    first, second = elbo(), elbo()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Encountered NaN")  # counted as a stray, and told if there are many
+        first, second = elbo(), elbo()
     loss = (first + second) / 2
     if not torch.isfinite(loss):
         return None
     loss.backward()
+    if not all(bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None):
+        return None
     return float(loss.detach())
 
 
