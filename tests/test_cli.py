@@ -89,6 +89,8 @@ def test_no_command_shows_the_help():
 
 def test_version():
     assert done("--version").stdout == f"irtbench {ib.__version__}\n"
+    module = [sys.executable, "-m", "irtbench", "--version"]
+    assert subprocess.run(module, capture_output=True, text=True).stdout == f"irtbench {ib.__version__}\n"
 
 
 def test_simulate_writes_a_matrix_and_its_configuration(tmp_path):

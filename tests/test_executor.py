@@ -204,7 +204,7 @@ def test_interrupt_ends_the_workers(tmp_path):
     try:
         assert soon(lambda: len(list(tmp_path.iterdir())) == 2)
         parent.send_signal(signal.SIGINT)
-        _, said = parent.communicate(timeout=20)
+        _, said = parent.communicate(timeout=60)
     finally:
         parent.kill()
     assert "KeyboardInterrupt" in said

@@ -1,0 +1,5 @@
+"""``python -m irtbench``: the command line."""
+
+from irtbench.cli import main
+
+main()
