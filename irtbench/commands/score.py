@@ -14,7 +14,8 @@ from irtbench.files import is_ours, read_json, write_json
 
 if TYPE_CHECKING:
     from irtbench.scoring.fleet.fleets import Fleet
-    from irtbench.scoring.fleet.jobs import Group, Task
+    from irtbench.scoring.fleet.jobs import Group
+    from irtbench.scoring.fleet.tasks import Task
     from irtbench.scoring.scored import Scored
 
 __all__ = ["score"]
@@ -109,7 +110,7 @@ def score(
     A run that was stopped goes on when the same command is given again; several processes may share the work.
     """
     from irtbench.scoring.engine.generation import Decoding
-    from irtbench.scoring.fleet.fleets import load_fleet
+    from irtbench.scoring.fleet.reading import load_fleet
     from irtbench.scoring.framings import load_framing
     from irtbench.scoring.questions.reading import read_questions
 
@@ -128,7 +129,7 @@ def score(
             sets.append(read_questions(source))
         session.say(f"{source}: {sets[-1]!r}")
     if dry_run:
-        from irtbench.scoring.fleet.jobs import make_tasks
+        from irtbench.scoring.fleet.tasks import make_tasks
 
         tasks = make_tasks(sets, framings, shots=shots, permute=permute, limit=limit, decoding=decoding)
         _estimate(session, models, tasks, out, dtype, device, budget)

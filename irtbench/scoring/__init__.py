@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from irtbench.scoring.collect import responses, summary
     from irtbench.scoring.engine.generation import Decoding, Generated, generate
     from irtbench.scoring.engine.language_models import LanguageModel, load_language_model
-    from irtbench.scoring.fleet.fleets import Fleet, FleetModel, load_fleet
+    from irtbench.scoring.fleet.fleets import Fleet, FleetModel
+    from irtbench.scoring.fleet.reading import load_fleet
     from irtbench.scoring.framings import Framing, load_framing
     from irtbench.scoring.lm_eval_samples import write_samples
     from irtbench.scoring.metrics import METRICS, item_metrics, metric_table
@@ -52,7 +53,8 @@ __getattr__, __dir__ = lazy_names(
     {
         "irtbench.scoring.answers": ("Answers", "make_answers"),
         "irtbench.scoring.collect": ("responses", "summary"),
-        "irtbench.scoring.fleet.fleets": ("Fleet", "FleetModel", "load_fleet"),
+        "irtbench.scoring.fleet.fleets": ("Fleet", "FleetModel"),
+        "irtbench.scoring.fleet.reading": ("load_fleet",),
         "irtbench.scoring.framings": ("Framing", "load_framing"),
         "irtbench.scoring.engine.generation": ("Decoding", "Generated", "generate"),
         "irtbench.scoring.engine.language_models": ("LanguageModel", "load_language_model"),

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from irtbench.errors import InputError
 from irtbench.executor import ExecutorName
 from irtbench.files import atomic_file
-from irtbench.scoring.fleet.fleets import Fleet, load_fleet
-from irtbench.scoring.fleet.jobs import Group, Load, Task, collect, make_groups, make_tasks, run_groups
+from irtbench.scoring.fleet.fleets import Fleet
+from irtbench.scoring.fleet.jobs import Group, Load, collect, make_groups, run_groups
+from irtbench.scoring.fleet.reading import load_fleet
+from irtbench.scoring.fleet.tasks import Task, make_tasks
 from irtbench.scoring.fleet.working import Prepare, prepare
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from irtbench.scoring.fleet.fleets import Fleet, FleetModel
-from irtbench.scoring.fleet.jobs import Task, make_groups
+from irtbench.scoring.fleet.jobs import make_groups
+from irtbench.scoring.fleet.tasks import Task
 from irtbench.scoring.fleet.working import Work
 from irtbench.scoring.prompts import Prompt, prompts_fingerprint
 

@@ -3,7 +3,7 @@
 import pytest
 
 import irtbench as ib
-from irtbench.scoring.fleet.fleets import load_fleet
+from irtbench.scoring.fleet.reading import load_fleet
 
 
 @pytest.fixture

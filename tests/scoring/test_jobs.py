@@ -9,7 +9,8 @@ from scoring import fakes
 
 import irtbench as ib
 from irtbench.scoring.fleet import store
-from irtbench.scoring.fleet.jobs import Task, collect, make_groups, run_groups
+from irtbench.scoring.fleet.jobs import collect, make_groups, run_groups
+from irtbench.scoring.fleet.tasks import Task
 
 
 def run(groups, asked, **how):
@@ -251,7 +252,7 @@ def test_a_scorer_that_leaves_items_out_is_an_error(tmp_path, asked):
 
 
 def test_sets_and_framings_of_one_name_are_refused():
-    from irtbench.scoring.fleet.jobs import make_tasks
+    from irtbench.scoring.fleet.tasks import make_tasks
     from irtbench.scoring.framings import load_framing
     from irtbench.scoring.questions.question import Question, QuestionSet
 

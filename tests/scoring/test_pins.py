@@ -8,7 +8,8 @@ from tiny import save_model
 
 import irtbench as ib
 from irtbench.scoring.fleet import pins
-from irtbench.scoring.fleet.fleets import Fleet, FleetModel, load_fleet
+from irtbench.scoring.fleet.fleets import Fleet, FleetModel
+from irtbench.scoring.fleet.reading import load_fleet
 
 ONE, TWO = "1" * 40, "2" * 40
 

@@ -171,8 +171,9 @@ def test_a_dry_run_counts_and_writes_nothing(inputs, finished, tmp_path):
 
 def test_the_estimate_uses_what_was_measured(inputs, finished):
     from irtbench.scoring.fleet.estimate import speed
-    from irtbench.scoring.fleet.fleets import load_fleet
-    from irtbench.scoring.fleet.jobs import make_groups, make_tasks
+    from irtbench.scoring.fleet.jobs import make_groups
+    from irtbench.scoring.fleet.reading import load_fleet
+    from irtbench.scoring.fleet.tasks import make_tasks
     from irtbench.scoring.framings import load_framing
     from irtbench.scoring.questions.reading import read_questions
 

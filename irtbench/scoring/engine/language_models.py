@@ -14,7 +14,15 @@ from irtbench.devices import pick_device
 from irtbench.errors import InputError
 from irtbench.files import fingerprint
 
-__all__ = ["DTYPES", "LanguageModel", "files_fingerprint", "load_language_model", "model_folder"]
+__all__ = [
+    "DTYPES",
+    "LanguageModel",
+    "files_fingerprint",
+    "load_language_model",
+    "longest_input",
+    "model_folder",
+    "start_tokens",
+]
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _DECISIVE = ("*.json", "*.safetensors", "*.bin", "*.gguf", "*.model", "*.txt", "*.jinja", "*.tiktoken")
@@ -114,8 +122,8 @@ def load_language_model(
         model,
         tokenizer,
         where,
-        max_length or _max_length(model, tokenizer),
-        _start(tokenizer),
+        max_length or longest_input(model, tokenizer),
+        start_tokens(tokenizer),
         tried_layout(model),
         fingerprint(files_fingerprint(path), number),
     )
@@ -196,7 +204,8 @@ def _number_format(dtype: str, device: torch.device) -> Any:
     return torch.float32 if device.type == "cpu" else "auto"
 
 
-def _max_length(model: Any, tokenizer: Any) -> int:
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """Tokens that a model reads at most: as its configuration says, else its tokenizer, else no limit."""
     config = model.config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
         if isinstance(found := getattr(config, name, None), int):
@@ -205,7 +214,7 @@ def _max_length(model: Any, tokenizer: Any) -> int:
     return told if isinstance(told, int) and told < 10**7 else _UNTOLD
 
 
-def _start(tokenizer: Any) -> tuple[int, ...]:
+def start_tokens(tokenizer: Any) -> tuple[int, ...]:
     """Tokens that the tokenizer puts before a text by itself."""
     with_special = tokenizer("a").input_ids
     without = tokenizer("a", add_special_tokens=False).input_ids

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from irtbench.errors import InputError
 from irtbench.scoring.fleet import store
 from irtbench.scoring.fleet.fleets import Fleet, FleetModel
-from irtbench.scoring.fleet.jobs import Group, Task
+from irtbench.scoring.fleet.jobs import Group
+from irtbench.scoring.fleet.tasks import Task
 from irtbench.scoring.fleet.working import prepare
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _without_weights(model: FleetModel, device: str) -> LanguageModel:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    from irtbench.scoring.engine.language_models import LanguageModel, _max_length, _start
+    from irtbench.scoring.engine.language_models import LanguageModel, longest_input, start_tokens
 
     path = Path(model.id)
     where = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
@@ -186,8 +187,8 @@ def _without_weights(model: FleetModel, device: str) -> LanguageModel:
         raise InputError(f"{model.name}: its tokenizer or configuration cannot be read ({line})") from None
     config = config.get_text_config()
     shell: Any = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: config))
-    limit = _max_length(shell, tokenizer)
-    start = _start(tokenizer)
+    limit = longest_input(shell, tokenizer)
+    start = start_tokens(tokenizer)
     return LanguageModel(model.name, shell, tokenizer, torch.device(device), limit, start, "tree", "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,46 +23,12 @@ from irtbench.scoring.fleet.working import Prepare, do_job, prepare, torch_threa
 
 if TYPE_CHECKING:
     from irtbench.scoring.answers import Answers
-    from irtbench.scoring.engine.generation import Decoding
-    from irtbench.scoring.fleet.writing import Writing
-    from irtbench.scoring.framings import Framing
-    from irtbench.scoring.prompts import Prompt
-    from irtbench.scoring.questions.question import QuestionSet
+    from irtbench.scoring.fleet.tasks import Task
 
-__all__ = ["Group", "Job", "Task", "collect", "make_groups", "make_tasks", "run_groups"]
+__all__ = ["Group", "Job", "collect", "make_groups", "run_groups"]
 
 Load = Callable[[FleetModel, str], Any]  # model, device → language model
 _PAUSE = 1.0  # seconds between two looks at jobs of other processes
-
-
-@dataclass(frozen=True)
-class Task:
-    """A question set in a framing: what every model is asked.
-
-    Attributes:
-        benchmark: name of the question set.
-        framing: name of the framing.
-        prompts: in item order.
-        about: what else is worth keeping with the answers (shots, seeds, fingerprints).
-        writing: how answers are written freely; None: options are scored.
-    """
-
-    benchmark: str
-    framing: str
-    prompts: tuple[Prompt, ...]
-    about: Mapping[str, Any]
-    writing: Writing | None = None
-
-    @property
-    def decides(self) -> dict[str, Any]:
-        """What of the task decides its result."""
-        written = {} if self.writing is None else {"written": self.writing.decides}
-        return {"prompts": self.about["prompts"], **written}
-
-    @property
-    def name(self) -> str:
-        """For people: set and framing."""
-        return f"{self.benchmark} {self.framing}"
 
 
 @dataclass(frozen=True)
@@ -88,54 +54,6 @@ class Group:
     jobs: tuple[Job, ...]
 
 
-def make_tasks(
-    questions: Sequence[QuestionSet],
-    framings: Sequence[Framing],
-    *,
-    shots: int | None = None,
-    permute: int | None = None,
-    limit: int | None = None,
-    decoding: Decoding | None = None,
-) -> list[Task]:
-    """Write the prompts of every question set in every framing.
-
-    Args:
-        questions: sets with different names.
-        framings: with different names.
-        shots: examples before each question; None: as the framing says.
-        permute: seed of the order of options and shots; None: as they come.
-        limit: items of each set, the first ones; None: all.
-        decoding: how answers to framings of kind ``generation`` are written; None: greedily.
-
-    Raises:
-        InputError: two sets or framings of one name; a set that a framing cannot put.
-    """
-    from irtbench.scoring.engine.generation import Decoding
-    from irtbench.scoring.fleet.writing import Writing
-    from irtbench.scoring.prompts import make_prompts, prompts_fingerprint
-
-    for kind, listed in (
-        ("question sets", [q.name for q in questions]),
-        ("framings", [f.name for f in framings]),
-    ):
-        if len(set(listed)) < len(listed):
-            raise InputError(f"two {kind} have one name: {', '.join(listed)}; give each a name of its own")
-    tasks = []
-    for asked in questions:
-        chosen = asked if limit is None else asked.take(limit)
-        for framing in framings:
-            prompts = make_prompts(chosen, framing, shots=shots, permute=permute)
-            about = {
-                "prompts": prompts_fingerprint(prompts),
-                "shots": shots,
-                "permute": permute,
-                "limit": limit,
-            }
-            writing = Writing(framing, decoding or Decoding()) if framing.kind == "generation" else None
-            tasks.append(Task(asked.name, framing.name, tuple(prompts), about, writing))
-    return tasks
-
-
 def make_groups(
     fleet: Fleet, tasks: Sequence[Task], root: Path, *, dtype: str | None = None, device: str = "auto"
 ) -> list[Group]:
@@ -143,7 +61,7 @@ def make_groups(
 
     Args:
         fleet: models.
-        tasks: from :func:`make_tasks`.
+        tasks: from :func:`~irtbench.scoring.fleet.tasks.make_tasks`.
         root: the store.
         dtype: in place of the fleet's own.
         device: where the models will run; on a CPU, a dtype of ``auto`` is float32.
@@ -184,7 +102,7 @@ def run_groups(
 
     Args:
         groups: from :func:`make_groups`.
-        tasks: from :func:`make_tasks`.
+        tasks: from :func:`~irtbench.scoring.fleet.tasks.make_tasks`.
         executor: see :func:`irtbench.executor.run_jobs`; with ``ray``, the store lies on a file system
             that all its machines share.
         workers: models at a time.

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from irtbench.scoring.engine.language_models import LanguageModel
     from irtbench.scoring.engine.tokens import Workload
     from irtbench.scoring.fleet.fleets import FleetModel
-    from irtbench.scoring.fleet.jobs import Job, Task
+    from irtbench.scoring.fleet.jobs import Job
+    from irtbench.scoring.fleet.tasks import Task
     from irtbench.scoring.prompts import Prompt
 
 __all__ = ["Prepare", "Work", "do_job", "prepare", "torch_threads"]
