@@ -10,7 +10,10 @@ from irtbench._lazy import lazy_names
 if TYPE_CHECKING:
     from irtbench.variance.agreement import agreement_by_gap, mdad
     from irtbench.variance.components import variance_components
+    from irtbench.variance.crossing_points import crossings
+    from irtbench.variance.curve_tables import curve_table
     from irtbench.variance.decisions import Difference, compare_recipes, compare_runs
+    from irtbench.variance.halves import one_run_each, statistics_by_half
     from irtbench.variance.intervals import item_interval, joint_interval, paired_interval
     from irtbench.variance.item_analysis import item_statistics, split_stability
     from irtbench.variance.monotonicity import monotonicity_of
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from irtbench.variance.table import component_report, variance_report
     from irtbench.variance.tiers import leaderboard, pairwise
     from irtbench.variance.verdicts import decide
+    from irtbench.variance.view_pairs import Views, compare_views
     from irtbench.variance.views import agreement_of_views, crossover, views_by_benchmark
 
 __all__ = [
@@ -68,9 +72,15 @@ __all__ = [
     "adjusted",
     "agreement_of_views",
     "crossover",
+    "crossings",
+    "Views",
+    "compare_views",
     "views_by_benchmark",
+    "curve_table",
     "item_statistics",
     "split_stability",
+    "statistics_by_half",
+    "one_run_each",
     "pruning_sweep",
     "SubsetVariance",
     "random_estimates",
@@ -87,6 +97,13 @@ __getattr__, __dir__ = lazy_names(
             "mdad",
         ),
         "irtbench.variance.components": ("variance_components",),
+        "irtbench.variance.view_pairs": ("Views", "compare_views"),
+        "irtbench.variance.crossing_points": ("crossings",),
+        "irtbench.variance.curve_tables": ("curve_table",),
+        "irtbench.variance.halves": (
+            "one_run_each",
+            "statistics_by_half",
+        ),
         "irtbench.variance.decisions": (
             "Difference",
             "compare_recipes",
