@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from irtbench.errors import InputError
+from irtbench.variance.ordering import pair_agreement
 from irtbench.variance.resampling import seed_counts
 from irtbench.variance.seeds import as_curves, final
 from irtbench.variance.standard_errors import stated
@@ -252,13 +253,7 @@ def decision_accuracy(
         raise InputError(f"{len(cheap)} cheap scores for targets of shape {goal.shape}; give one a model")
     kept = ~np.isnan(goal) & ~np.isnan(cheap).all(axis=1)
     cheap, goal = cheap[kept], goal[kept]
-    order = np.sign(goal[:, None] - goal)
-    with np.errstate(invalid="ignore"):
-        sign = np.sign(cheap[:, None, :, None] - cheap[None, :, None, :])  # each seed against each
-    seen = ~np.isnan(sign)
-    right = (1 + np.nan_to_num(sign) * order[..., None, None]) / 2
-    agreement = (right * seen).sum(axis=(2, 3)) / np.maximum(seen.sum(axis=(2, 3)), 1)
-    valid = (order != 0).astype(float)
+    (agreement,), valid = pair_agreement(cheap[None], goal)
     if not valid.any():
         raise InputError("fewer than two models with different targets; there is nothing to order")
     accuracy = (agreement * valid).sum() / valid.sum()
