@@ -139,7 +139,11 @@ def _signal(table: pd.DataFrame) -> dict[str, Any]:
         index=table.index,
     )
     known = [c for c in shown if (shown[c] != "–").any()]
-    return {"table": tables.as_table(shown[known]), "chance": "SNR above chance" in known}
+    return {
+        "table": tables.as_table(shown[known]),
+        "chance": "SNR above chance" in known,
+        "order": "monotonicity" in known,
+    }
 
 
 def _view(found: Views, k: int) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def _view(found: Views, k: int) -> dict[str, Any]:
         {"unit": "points", "scale": 100.0} if found.unit else {"unit": "score", "scale": 1.0}
     )
     level = found.table.attrs["level"]
-    sides = view_plots.views_side_by_side(found.curves, found.order, **scaled)
+    sides = view_plots.views_side_by_side(found.curves, found.order, one_scale=found.one_scale, **scaled)
     text = findings.views_finding(found.table, level)
     rows = found.table.set_index(["benchmark", "family", "view"])
     shown = pd.DataFrame(
@@ -169,6 +173,7 @@ def _view(found: Views, k: int) -> dict[str, Any]:
         ),
         "sides_finding": text,
         "table": tables.as_table(shown),
+        "one_scale": found.one_scale,
         "crossing": None,
         "scatter": None,
     }
@@ -179,7 +184,7 @@ def _view(found: Views, k: int) -> dict[str, Any]:
         section |= {"crossing_finding": says, "crossings": tables.as_table(_crossings(found.crossings))}
     if found.agreement is not None:
         says = findings.scatter_finding(found.agreement, (first, second), level)
-        picture = view_plots.view_scatter(found.scores, same_scale=found.unit, **scaled)
+        picture = view_plots.view_scatter(found.scores, same_scale=found.one_scale, **scaled)
         section |= {"scatter": svg(picture, f"scatter{k}", f"{second} over {first}, a dot a run. {says}")}
         section |= {"scatter_finding": says}
     return section

@@ -27,6 +27,8 @@ def seed_curves(
 ) -> list[Any]:
     """Scores over checkpoints, a panel a benchmark and a line a seed, each with its interval over items.
 
+    With a single checkpoint the seeds stand side by side, a dot and its interval each.
+
     Args:
         curves: from :func:`irtbench.variance.curve_table`.
         benchmarks: which, in this order; all if None. At most 24 are drawn, of at most six recipes.
@@ -41,8 +43,15 @@ def seed_curves(
     own = looks(families)
     axes = new_panels(len(names), height=2.0 if len(names) > 1 else 3.4)
     columns = min(3, len(names))
+    single = len(set(curves["checkpoint"])) == 1
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
         rows = curves[curves["benchmark"] == name]
+        ax.set_title(_short(name), fontsize=10, loc="left", color=INK)
+        if k % columns == 0:
+            ax.set_ylabel(f"score ({unit})")
+        if single:
+            _side_by_side(ax, rows, own, scale)
+            continue
         for family in families:
             part = rows[rows["family"] == family]
             order = part.drop_duplicates("checkpoint").sort_values("checkpoint")
@@ -52,19 +61,27 @@ def seed_curves(
                 x = line["checkpoint"].map(at)
                 low, high = (scale * line[end] for end in ("low", "high"))
                 ax.fill_between(x, low, high, color=own[family]["color"], alpha=0.07, linewidth=0)
-                one = len(line) == 1
-                ax.plot(
-                    x, scale * line["score"], **{**own[family], "linewidth": 1.0}, marker="o" if one else ""
-                )
+                ax.plot(x, scale * line["score"], **{**own[family], "linewidth": 1.0})
         step_axis(ax, rows, few=columns > 1)
-        ax.set_title(_short(name), fontsize=10, loc="left", color=INK)
-        if k % columns == 0:
-            ax.set_ylabel(f"score ({unit})")
         if k >= len(names) - columns:
             ax.set_xlabel("checkpoint (step)")
     if len(families) > 1:
         key(axes[0], own)
     return axes
+
+
+def _side_by_side(ax: Any, rows: pd.DataFrame, own: dict[str, dict[str, Any]], scale: float) -> None:
+    x = 0
+    for family, look in own.items():
+        part = rows[rows["family"] == family].dropna(subset=["score"])
+        at = x + np.arange(len(part))
+        half = scale * (part["high"] - part["score"])
+        ax.errorbar(
+            at, scale * part["score"], yerr=half, fmt="o", color=look["color"], markersize=3.5, lw=0.9
+        )
+        x += len(part) + 1  # a gap between recipes
+    ax.set_xticks([])
+    ax.set_xlabel("seeds")
 
 
 def seed_strips(

@@ -19,7 +19,7 @@ def views_side_by_side(
     curves: Mapping[str, pd.DataFrame],
     benchmarks: Sequence[str],
     *,
-    chance: Mapping[str, float] | None = None,
+    one_scale: bool = True,
     unit: str = "points",
     scale: float = 100.0,
 ) -> list[Any]:
@@ -28,7 +28,7 @@ def views_side_by_side(
     Args:
         curves: name of each view → from :func:`irtbench.variance.curve_table`.
         benchmarks: which, in this order; at most 24.
-        chance: score of guessing of a benchmark, a dotted line.
+        one_scale: the views can share an axis; else the second has one of its own, on the right.
         unit: of the scores as drawn.
         scale: what they are multiplied by.
 
@@ -39,16 +39,16 @@ def views_side_by_side(
     axes = new_panels(len(names), height=2.0 if len(names) > 1 else 3.4)
     columns = min(3, len(names))
     for k, (name, ax) in enumerate(zip(names, axes, strict=True)):
-        for view, table in curves.items():
+        last = k == len(names) - 1 or k % columns == columns - 1
+        for j, (view, table) in enumerate(curves.items()):
             rows = table[table["benchmark"] == name]
+            side = ax if one_scale or j == 0 else _right(ax, f"{view} ({unit})" if last else "", own[view])
             for _, part in rows.groupby("family", sort=False):
-                run_lines(ax, part, own[view], scale)
+                run_lines(side, part, own[view], scale)
         step_axis(ax, rows, few=columns > 1)
-        if chance and name in chance:
-            ax.axhline(scale * chance[name], color=INK, linewidth=0.8, linestyle=":")
         ax.set_title(name, fontsize=10, loc="left", color=INK)
         if k % columns == 0:
-            ax.set_ylabel(f"score ({unit})")
+            ax.set_ylabel(f"score ({unit})" if one_scale else f"{next(iter(curves))} ({unit})")
         if k >= len(names) - columns:
             ax.set_xlabel("checkpoint (step)")
     key(axes[0], own)
@@ -127,6 +127,17 @@ def view_scatter(
     ax.set_xlabel(f"{first} ({unit})")
     ax.set_ylabel(f"{second} ({unit})")
     return ax
+
+
+def _right(ax: Any, label: str, look: Mapping[str, Any]) -> Any:
+    """An axis on the right for another scale."""
+    other = ax.twinx()
+    for name in ("top", "left", "bottom"):
+        other.spines[name].set_visible(False)
+    other.spines["right"].set_color(look["color"])
+    other.tick_params(colors=look["color"], labelsize=9)
+    other.set_ylabel(label, color=look["color"], fontsize=10)
+    return other
 
 
 def run_lines(

@@ -30,6 +30,7 @@ class Views:
         table: of :func:`~irtbench.variance.views_by_benchmark`.
         order: benchmarks, those that cross over first.
         unit: both views lie within [0, 1].
+        one_scale: both metrics have the same bounds and direction.
         crossings: of :func:`~irtbench.variance.crossings`; None if the views are not on one scale.
         crossing: its row that shows a crossover best, or the first; None likewise.
         scores: mean over benchmarks of each run at its last checkpoint, a column a view; runs of both.
@@ -40,6 +41,7 @@ class Views:
     table: pd.DataFrame
     order: tuple[str, ...]
     unit: bool
+    one_scale: bool
     crossings: pd.DataFrame | None
     crossing: Mapping[str, Any] | None
     scores: pd.DataFrame
@@ -85,7 +87,8 @@ def compare_views(
     table = views_by_benchmark(views, **how)
     one, other = views.values()
     unit = one.metric.unit and other.metric.unit
-    found = crossings(views, **how) if on_one_scale(one, other) else None
+    same = on_one_scale(one, other)
+    found = crossings(views, **how) if same else None
     ends = {name: one_run_each(R, **names).scores("macro") for name, R in views.items()}  # type: ignore[arg-type]
     scores = pd.DataFrame(ends).dropna()
     agreement = None
@@ -98,4 +101,4 @@ def compare_views(
         ranked = ranked.assign(none=ranked["crossover"].isna()).sort_values("none", kind="stable")
         order = list(dict.fromkeys(ranked["benchmark"]))
         best = {str(k): v for k, v in ranked.iloc[0].to_dict().items() if k != "none"}
-    return Views(curves, table, tuple(order), unit, found, best, scores, agreement)
+    return Views(curves, table, tuple(order), unit, same, found, best, scores, agreement)

@@ -12,7 +12,7 @@ from irtbench.report import findings
 from irtbench.report.drawing import new_panels, svg
 from irtbench.report.variance_page import render_variance_report
 from irtbench.report.variance_plots import item_halves, seed_curves, seed_strips
-from irtbench.report.view_plots import view_crossover, view_scatter
+from irtbench.report.view_plots import view_crossover, view_scatter, views_side_by_side
 from irtbench.responses import ResponseMatrix
 from irtbench.variance import (
     compare_views,
@@ -117,7 +117,11 @@ def test_one_checkpoint_and_missing_runs_are_drawn(content):
     one = runs_of(R.take(models=keep))
     curves = curve_table(one)
     axes = seed_curves(curves)
-    assert all(len(ax.lines) == 6 and ax.lines[0].get_marker() == "o" for ax in axes)
+    for ax in axes:
+        dots = [container.lines[0] for container in ax.containers]
+        assert [len(line.get_xdata()) for line in dots] == [3, 3]
+        x = np.concatenate([line.get_xdata() for line in dots])
+        assert len(set(x)) == 6  # side by side, none above another
     ragged = R.take(models=(R.models.index != "a-0-500"))
     curves = curve_table(runs_of(ragged))
     with warnings.catch_warnings():
@@ -158,6 +162,20 @@ def test_crossover_is_marked_where_it_is(content):
     ax = view_crossover(view.curves, none)
     assert not [line for line in ax.lines if line.get_linestyle() == "--"]
     assert "no crossover" in findings.crossing_finding(none, ("choice", "completion"))
+
+
+def test_views_on_two_scales_have_an_axis_each(matrices):
+    R = matrices["completion"]
+    loss = ResponseMatrix.of(4 - 3 * R.values, R.models, R.items, metric="nll")
+    found = compare_views({"acc": matrices["choice"], "nll": loss}, resamples=50)
+    assert not found.one_scale
+    axes = views_side_by_side(found.curves, found.order, one_scale=False, unit="score", scale=1.0)
+    right = [ax for ax in axes[0].figure.axes if ax not in axes]
+    assert len(right) == 2
+    drawn = np.concatenate([line.get_ydata() for line in right[0].lines])
+    assert 1 <= drawn.min() < drawn.max() <= 4
+    assert max(line.get_ydata().max() for line in axes[0].lines) <= 1
+    assert [ax.get_ylabel() for ax in (axes[0], *right)] == ["acc (score)", "", "nll (score)"]
 
 
 def test_halves_are_drawn_whole_and_thinned():
