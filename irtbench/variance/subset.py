@@ -13,7 +13,7 @@ from irtbench.errors import InputError
 from irtbench.variance.agreement import mdad
 from irtbench.variance.monotonicity import kendall
 from irtbench.variance.ordering import pair_agreement, rank_taus
-from irtbench.variance.seeds import seed_std
+from irtbench.variance.spread import seed_std
 from irtbench.variance.standard_errors import stated
 
 __all__ = ["Estimate", "SubsetVariance", "random_estimates", "subset_variance"]

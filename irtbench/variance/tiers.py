@@ -10,7 +10,8 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.variance.all_pairs import compare_all
-from irtbench.variance.decisions import Items, compare_recipes
+from irtbench.variance.decisions import compare_recipes
+from irtbench.variance.difference import Items
 from irtbench.variance.multiplicity import Control, adjusted
 
 __all__ = ["leaderboard", "pairwise"]

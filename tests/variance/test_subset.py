@@ -8,11 +8,11 @@ from shared import needs_shared
 
 from irtbench.errors import InputError
 from irtbench.variance.agreement import agreement_by_gap, mdad
+from irtbench.variance.ordering import decision_accuracy
 from irtbench.variance.pruning import rank_tau
 from irtbench.variance.resampling import seed_counts
 from irtbench.variance.runs import curves, runs_of
 from irtbench.variance.seeds import seed_variance
-from irtbench.variance.signal import decision_accuracy
 from irtbench.variance.subset import random_estimates, subset_variance
 
 N, SIZE = 2000, 100
