@@ -158,3 +158,17 @@ def test_two_views_of_one_name_are_refused(files, tmp_path):
     result = irtbench(*how, "--beside", f"again={files / 'r.parquet'}")
     assert result.exit_code == 0, result.stderr
     assert "acc and again" in (tmp_path / "v" / "report.html").read_text()
+
+
+def test_a_subset_stands_beside_all_items(files, tmp_path):
+    R = ib.read(files / "r.parquet")
+    ib.select(R, 20, "random", irt=None).save(tmp_path / "subset")
+    how = ["variance", files / "r.parquet", "--resamples", 100, "--subset", tmp_path / "subset"]
+    result = irtbench(*how, "-o", tmp_path / "v")
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "v" / "report.html").read_text()
+    assert "Subset: 20 of 60 items" in page
+    assert "no section about items: " in result.stderr  # three models are too few to be halved
+    result = irtbench(*how[:-1], files, "-o", tmp_path / "w")
+    assert result.exit_code != 0
+    assert not (tmp_path / "w").exists()

@@ -32,7 +32,7 @@ def variance_verdict(table: pd.DataFrame, *, unit: str = "points", scale: float 
     return (
         f"Another seed alone moves a score by a standard deviation E of {_n(smallest)} to {_n(largest)}"
         f" {unit} (median {_n(E.median())}): two single runs that differ by less than about {_n(gap)} {unit}"
-        f" on the median benchmark may differ by their seeds only."
+        " on the median benchmark may differ by their seeds only."
         f" {_share(int(effect.sum()), len(table))} pairs of recipe and benchmark have seeds that shift all"
         " items together (design effect above 1 with its whole interval): there, more items do not help, more"
         " seeds do."
@@ -177,7 +177,7 @@ def subset_curves_finding(study: SubsetStudy) -> str:
     E = {role: _limits(100 * methods.loc[[role]], "E", 1, "", 0.95) for role in ("full", "chosen", "control")}
     choice = parts.loc["choice"]
     known = not np.isnan(choice["low"])
-    says = "the interval holds 0: no more than its size and estimator make"
+    says = "the interval holds 0, so more than size and estimator make is not shown"
     if known and choice["low"] > 0:
         says = "the choice of the items adds noise"
     elif known and choice["high"] < 0:
