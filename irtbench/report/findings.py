@@ -26,7 +26,9 @@ __all__ = [
 
 def variance_verdict(table: pd.DataFrame, *, unit: str = "points", scale: float = 100.0) -> str:
     """Say how far seeds alone move a score, and on how many benchmarks that is more than items explain."""
-    E, effect = scale * table["E"], table["effect_low"] > 1
+    E, effect = scale * table["E"].dropna(), table["effect_low"] > 1
+    if E.empty:
+        return "How far another seed moves a score is not known: no checkpoint counts."
     smallest, largest = E.min(), E.max()
     gap = 1.96 * np.sqrt(2) * E.median()
     return (
@@ -44,6 +46,8 @@ def curves_finding(
 ) -> str:
     """Say which benchmark's seeds differ most and least, and which curve is the steadiest."""
     known = table.dropna(subset=["E"])
+    if known.empty:
+        return "How far the seeds differ is not known: no checkpoint counts."
     rows = [known.loc[[known["E"].idxmax()]], known.loc[[known["E"].idxmin()]]]
     most, least = (f"{_named(row, table)}, E = {_limits(row, 'E', scale, unit, level)}" for row in rows)
     text = f"Seeds differ most on {most}"

@@ -111,6 +111,17 @@ def test_a_loss_is_drawn_in_its_own_unit(content):
     assert not re.search(r"\bpoints\b", page.split('id="noise"')[1].split("</section>")[0])
 
 
+def test_nothing_that_counts_is_said_not_drawn(content):
+    # every checkpoint at chance: no E, no error over items
+    R = content["responses"]
+    runs = runs_of(R)
+    table = variance_report(runs, resamples=100, chance=0.999, exclude_chance=True)
+    assert table["E"].isna().all()
+    page = render_variance_report(responses=R, table=table, curves=curve_table(runs))
+    assert page.count("not known") == 5  # verdict; curves and strips, under the picture and in its alt text
+    assert "nan" not in page.split('id="noise"')[1].split('id="signal"')[0].lower()
+
+
 def test_one_checkpoint_and_missing_runs_are_drawn(content):
     R = content["responses"]
     keep = (R.models["step"] == 500).to_numpy()
