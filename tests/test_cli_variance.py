@@ -57,7 +57,8 @@ def test_json_and_folder_hold_what_the_functions_return(files, tmp_path):
     assert found["choices"]["ddof"] == 1
     assert found["benchmarks"][0]["E"] == pytest.approx(want["E"][0], rel=1e-9)
     assert {path.name for path in out.iterdir()} == {
-        *("variance.parquet", "components.parquet", "curves.parquet", "variance.json", "config.json")
+        *("variance.parquet", "components.parquet", "curves.parquet", "variance.json", "config.json"),
+        "report.html",
     }
     pd.testing.assert_frame_equal(pd.read_parquet(out / "variance.parquet"), want)
     components = component_report(R, resamples=200).reset_index()
@@ -139,3 +140,35 @@ def test_a_folder_is_not_replaced_unasked(files, tmp_path):
     result = irtbench("variance", files / "r.parquet", "-o", out)
     assert result.exit_code == 2
     assert (out / "mine.txt").read_text() == "x"
+
+
+def test_other_views_and_a_subset_need_a_folder(files):
+    for option in ("--beside", "--subset"):
+        result = irtbench("variance", files / "r.parquet", option, files / "r.parquet")
+        assert result.exit_code != 0
+        assert "--out" in result.stderr
+
+
+def test_two_views_of_one_name_are_refused(files, tmp_path):
+    how = ["variance", files / "r.parquet", "-o", tmp_path / "v", "--resamples", 100]
+    result = irtbench(*how, "--beside", files / "r.parquet")
+    assert result.exit_code != 0
+    assert "both views are called 'acc'" in result.stderr
+    assert not (tmp_path / "v").exists()
+    result = irtbench(*how, "--beside", f"again={files / 'r.parquet'}")
+    assert result.exit_code == 0, result.stderr
+    assert "acc and again" in (tmp_path / "v" / "report.html").read_text()
+
+
+def test_a_subset_stands_beside_all_items(files, tmp_path):
+    R = ib.read(files / "r.parquet")
+    ib.select(R, 20, "random", irt=None).save(tmp_path / "subset")
+    how = ["variance", files / "r.parquet", "--resamples", 100, "--subset", tmp_path / "subset"]
+    result = irtbench(*how, "-o", tmp_path / "v")
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "v" / "report.html").read_text()
+    assert "Subset: 20 of 60 items" in page
+    assert "no section about items: " in result.stderr  # three models are too few to be halved
+    result = irtbench(*how[:-1], files, "-o", tmp_path / "w")
+    assert result.exit_code != 0
+    assert not (tmp_path / "w").exists()

@@ -15,6 +15,8 @@ from irtbench.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from irtbench.responses import ResponseMatrix
+
 __all__ = ["decide", "items"]
 
 Clusters = Annotated[
@@ -83,6 +85,14 @@ def items(
     context: typer.Context,
     responses: Responses,
     out: OptionalOut = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            help="Difficulty and discrimination in two halves of the models, as .svg, .png or .pdf.",
+            show_default=False,
+        ),
+    ] = None,
     splits: Annotated[int, typer.Option("--splits", min=1, help="Splits of the models, of each kind.")] = 100,
     level: Level = 0.95,
     seed: Seed = 0,
@@ -96,6 +106,10 @@ def items(
     session = Session.of(context)
     if out is not None:
         session.free_file(out, ".parquet")
+    if picture is not None:
+        if picture.suffix not in (".svg", ".png", ".pdf"):
+            raise InputError(f"{picture}: a picture ends in .svg, .png or .pdf")
+        session.free_file(picture)
     matrix = session.read(responses)
     models = matrix.models.get("name", matrix.models.index.to_series()).nunique()
     if models < matrix.n_models:
@@ -118,8 +132,31 @@ def items(
         spread = stability.groupby("kind")["pearson"].quantile([0.025, 0.5, 0.975]).unstack()  # noqa: PD010
         spread.columns = ["2.5 %", "median", "97.5 %"]
         session.show(spread, f"Correlation of discriminations in two parts of the models, {splits} splits")
+        if picture is not None:
+            _draw_halves(session, matrix, stability, picture, level, {str(responses): matrix.fingerprint})
+    elif picture is not None:
+        raise InputError(f"{responses}: too few models for two halves, so there is no picture to draw")
     more = {} if stability is None else {"splits": records(stability)}
     _finish(session, table, out, {str(responses): matrix.fingerprint}, more)
+
+
+def _draw_halves(
+    session: Session,
+    matrix: ResponseMatrix,
+    stability: pd.DataFrame,
+    picture: Path,
+    level: float,
+    inputs: dict[str, str],
+) -> None:
+    from irtbench.report import item_halves
+    from irtbench.report.drawing import save
+    from irtbench.report.findings import halves_finding
+    from irtbench.variance import statistics_by_half
+
+    with session.write_file(picture, inputs) as temporary:
+        axes = item_halves(statistics_by_half(matrix, level=level))
+        save(axes[0], temporary, kind=picture.suffix.removeprefix("."))
+    session.say(f"wrote {picture}: {halves_finding(stability)}")
 
 
 def _show_pair(session: Session, table: pd.DataFrame, a: str, b: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ import typer
 
 from irtbench.commands.options import Force, Json, Level, Quiet, Responses, Seed
 from irtbench.commands.session import Session, about, records
+from irtbench.commands.variance_page import Extras, write_page
 from irtbench.errors import InputError
 from irtbench.files import write_json
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from irtbench.responses import ResponseMatrix
-    from irtbench.variance import Runs
 
 __all__ = ["variance"]
 
@@ -73,6 +72,26 @@ def variance(
         typer.Option("--null", help="Random order for all seeds, or each its own."),
     ] = "shared",
     level: Level = 0.95,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside",
+            metavar="[NAME=]FILE",
+            help="Another view of the same runs (completion=…, prob=…), for the report; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option("--view", help="Name of this view; else its metric.", show_default=False),
+    ] = None,
+    subset: Annotated[
+        Path | None,
+        typer.Option("--subset", help="Subset to hold beside all items, for the report.", show_default=False),
+    ] = None,
+    splits: Annotated[
+        int, typer.Option("--splits", min=1, help="Splits of the models, for the report's items.")
+    ] = 100,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of every bootstrap.")] = 10_000,
     seed: Seed = 0,
     force: Force = False,
@@ -83,9 +102,11 @@ def variance(
 
     The matrix needs replicates: rows of the same family with several seeds (and steps).
     """
-    from irtbench.variance import component_report, runs_of, variance_report
+    from irtbench.variance import component_report, curve_table, runs_of, variance_report
 
     session = Session.of(context)
+    if out is None and (beside or subset):
+        raise InputError("--beside and --subset go into the report: give a folder with --out")
     if out is not None:
         session.free_folder(out)
     floor = _chance(chance)
@@ -123,8 +144,17 @@ def variance(
         with session.write_folder(out, {str(responses): matrix.fingerprint}) as temporary:
             _plain(table).to_parquet(temporary / "variance.parquet", index=False)
             _plain(components).to_parquet(temporary / "components.parquet", index=False)
-            _curves(runs).to_parquet(temporary / "curves.parquet", index=False)
+            curves = curve_table(runs, level=level)
+            _plain(curves).drop(columns="index").to_parquet(temporary / "curves.parquet", index=False)
             write_json(temporary / "variance.json", content)
+            write_page(
+                temporary / "report.html",
+                session,
+                matrix,
+                table,
+                curves,
+                Extras(tuple(beside or ()), view, subset, splits, seed, columns, alone),
+            )
         session.say(f"wrote {out}")
     session.result(content)
 
@@ -160,23 +190,6 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     plain = table.reset_index()
     plain.attrs = {}
     return plain
-
-
-def _curves(runs: Sequence[Runs]) -> pd.DataFrame:
-    """Scores of every seed at every checkpoint, for pictures."""
-    import pandas as pd
-
-    from irtbench.variance import curves
-
-    rows = []
-    for own in runs:
-        scores = curves(own)
-        for r, seed in enumerate(own.seeds):
-            for t, step in enumerate(own.steps):
-                for g, name in enumerate(own.benchmarks):
-                    rows.append((own.family, name, str(seed), t, str(step), scores[r, t, g]))
-    columns = ["family", "benchmark", "seed", "checkpoint", "step", "score"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _show(session: Session, table: pd.DataFrame, components: pd.DataFrame, matrix: ResponseMatrix) -> None:

@@ -13,15 +13,17 @@ from irtbench._lazy import lazy_names
 if TYPE_CHECKING:
     from irtbench.compare.experiment import compare
     from irtbench.compare.methods import CONTROL, METHODS
+    from irtbench.compare.replicates import SubsetStudy, subset_study
     from irtbench.compare.summary import summarize
 
-__all__ = ["compare", "summarize", "METHODS", "CONTROL"]
+__all__ = ["compare", "summarize", "METHODS", "CONTROL", "SubsetStudy", "subset_study"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "irtbench.compare.experiment": ("compare",),
         "irtbench.compare.methods": ("METHODS", "CONTROL"),
+        "irtbench.compare.replicates": ("SubsetStudy", "subset_study"),
         "irtbench.compare.summary": ("summarize",),
     },
 )

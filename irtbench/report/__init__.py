@@ -20,6 +20,10 @@ if TYPE_CHECKING:
         estimate_against_truth,
         size_error,
     )
+    from irtbench.report.subset_plots import sorted_estimates, subset_curves
+    from irtbench.report.variance_page import write_variance_report
+    from irtbench.report.variance_plots import item_halves, seed_curves, seed_strips
+    from irtbench.report.view_plots import view_crossover, view_scatter, views_side_by_side
 
 __all__ = [
     "size_error",
@@ -33,6 +37,15 @@ __all__ = [
     "q3_pairs",
     "write_report",
     "write_fit_report",
+    "seed_curves",
+    "seed_strips",
+    "item_halves",
+    "views_side_by_side",
+    "view_crossover",
+    "view_scatter",
+    "sorted_estimates",
+    "subset_curves",
+    "write_variance_report",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -53,5 +66,9 @@ __getattr__, __dir__ = lazy_names(
             "estimate_against_truth",
             "size_error",
         ),
+        "irtbench.report.subset_plots": ("sorted_estimates", "subset_curves"),
+        "irtbench.report.variance_page": ("write_variance_report",),
+        "irtbench.report.variance_plots": ("item_halves", "seed_curves", "seed_strips"),
+        "irtbench.report.view_plots": ("view_crossover", "view_scatter", "views_side_by_side"),
     },
 )

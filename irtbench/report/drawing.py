@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ __all__ = [
     "INK",
     "MARKERS",
     "PALETTE",
+    "key",
     "label_lines",
     "new_axes",
+    "new_panels",
     "save",
     "svg",
 ]
@@ -57,6 +60,54 @@ def new_axes(ax: Any = None, *, width: float = 6.4, height: float = 4.0) -> Any:
     ax.set_axisbelow(True)
     ax.grid(axis="y", color=GREY, alpha=0.35, linewidth=0.6)
     return ax
+
+
+def new_panels(
+    n: int, *, columns: int = 3, width: float = 7.6, height: float = 2.1, **share: Any
+) -> list[Any]:
+    """Return ``n`` axes of one new figure, row by row.
+
+    Args:
+        n: number of panels.
+        columns: at most so many side by side.
+        width: of the figure.
+        height: of each row.
+        share: ``sharex`` or ``sharey``, as matplotlib's.
+    """
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(width, 0.6 + height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **share).ravel()
+    for ax in axes[n:]:
+        ax.set_visible(False)
+        above = axes[list(axes).index(ax) - columns]
+        above.xaxis.set_tick_params(labelbottom=True)
+    return [new_axes(ax) for ax in axes[:n]]
+
+
+def key(ax: Any, looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the key of a figure above all its panels, in as few even rows as its width allows.
+
+    Args:
+        ax: any axes of the figure.
+        looks: name → how its line is drawn.
+    """
+    from matplotlib.lines import Line2D
+
+    room = ax.figure.get_figwidth() / (0.075 * max(map(len, looks)) + 0.5)  # inches a name takes
+    rows = -(-len(looks) // max(1, int(room)))
+    columns = -(-len(looks) // rows)
+
+    handles = [Line2D([], [], **look) for look in looks.values()]
+    ax.figure.legend(
+        handles,
+        list(looks),
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+    )
 
 
 def label_lines(ax: Any, ends: Sequence[tuple[str, float, float, str]], *, gap: float = 0.052) -> None:
@@ -101,12 +152,13 @@ def save(ax: Any, path: str | Path, *, kind: str | None = None, dpi: int = 160) 
         ax.figure.savefig(path, format=kind, facecolor="white", **extra)
 
 
-def svg(ax: Any, name: str) -> str:
+def svg(ax: Any, name: str, alt: str = "") -> str:
     """Return the figure of ``ax`` as an SVG element for a page.
 
     Args:
         ax: axes to draw.
         name: prefix of every id, so that several pictures can share a page.
+        alt: what the picture shows, for those who cannot see it.
     """
     stream = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
@@ -120,7 +172,8 @@ def svg(ax: Any, name: str) -> str:
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    return re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1) if alt else text
 
 
 def _apart(y: np.ndarray, gap: float) -> np.ndarray:

@@ -68,13 +68,14 @@ def mdad(
         target: agreement that is asked for.
         stays: the agreement must reach ``target`` in all larger bins too; the definition does not ask for
             it, and with few pairs a small bin can reach it by luck.
-        level: of the interval, percentile over resampled models.
+        level: of the interval, percentile over resampled models (for a benchmark's replicates: runs), the
+            draws taken as they are. A resample in which no bin reaches ``target`` counts as infinite.
         resamples: of the models; 0 for no interval.
         seed: of the resamples.
 
     Returns:
         DataFrame of one row: ``mdad`` (lower edge of the bin; NaN if no bin reaches the target), ``low``,
-        ``high``, ``n_pairs``.
+        ``high`` (infinite if no gap is sure to be large enough), ``n_pairs``.
 
     Raises:
         InputError: see :func:`agreement_by_gap`.
@@ -94,10 +95,9 @@ def mdad(
     low = high = np.nan
     if resamples:
         counts = seed_counts(np.random.default_rng(seed), n_models, resamples)
-        draws = [_smallest(bins, right, weight * c[first] * c[second], target, stays) for c in counts]
-        known = np.array(draws)[~np.isnan(draws)] * bin_width
-        if len(known):
-            low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        drawn = counts[:, first] * counts[:, second]
+        draws = _resampled(bins, right, weight, drawn, target, stays) * bin_width
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     table = {"mdad": [found], "low": [low], "high": [high], "n_pairs": [int((weight > 0).sum())]}
     choices = {"bin_width": bin_width, "target": target, "stays": stays, "level": level}
     return stated(table, **choices, interval="bootstrap over models", ties="one half")
@@ -129,3 +129,33 @@ def _smallest(bins: np.ndarray, right: np.ndarray, weight: np.ndarray, target: f
     if stays:
         reached = np.logical_and.accumulate(reached[::-1])[::-1]
     return float(filled[reached][0]) if reached.any() else float("nan")
+
+
+def _resampled(
+    bins: np.ndarray, right: np.ndarray, weight: np.ndarray, drawn: np.ndarray, target: float, stays: bool
+) -> np.ndarray:
+    """Smallest bin that reaches the target in each resample (n_resamples,); infinite if none does.
+
+    Args:
+        bins: (n_pairs,) bin of each pair.
+        right: (n_pairs,) share of draws ordered rightly.
+        weight: (n_pairs,) draws that have both.
+        drawn: (n_resamples, n_pairs) how often each pair is in a resample.
+        target: agreement that is asked for.
+        stays: in all larger bins too.
+    """
+    order = np.flatnonzero(weight)
+    order = order[np.argsort(bins[order], kind="stable")]
+    if len(order) == 0:
+        return np.full(len(drawn), np.inf)
+    names, starts = np.unique(bins[order], return_index=True)
+    each = weight[order] * drawn[:, order]
+    count = np.add.reduceat(each, starts, axis=1)
+    agreed = np.add.reduceat(each * right[order], starts, axis=1)
+    empty = count == 0
+    reached = agreed >= (target - 1e-12) * count
+    if stays:
+        reached |= empty  # an empty bin neither reaches it nor misses it
+        reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
+    reached &= ~empty
+    return np.where(reached.any(axis=1), names[reached.argmax(axis=1)], np.inf)

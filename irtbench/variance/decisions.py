@@ -4,84 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from irtbench.errors import InputError
-from irtbench.variance.power import minimum_detectable_effect
+from irtbench.variance.difference import Difference, Items
+from irtbench.variance.several_parts import tested, welch
 
-__all__ = ["Difference", "Items", "compare_recipes", "compare_runs"]
-
-Items = Literal["sampled", "fixed"]
-_SMALLEST = 1e-100  # p-values are reported down to this; quantiles further out overflow
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What the responses say about the difference A - B of two scores.
-
-    Attributes:
-        a: name of A.
-        b: name of B.
-        estimate: difference of the mean scores, A - B.
-        low: lower limit of its interval.
-        high: upper limit.
-        p_value: of the two-sided test of no difference; below 1 - ``level`` where the interval leaves
-            out 0.
-        probability: that A is better, given these data and no prior opinion.
-        se: standard error of ``estimate``.
-        df: degrees of freedom of the t that gives this interval.
-        item_se: part of ``se`` from the items (with the answers' noise); 0 if the items are fixed.
-        seed_se: part of ``se`` from the seeds; NaN if nothing is known about them.
-        n_items: items that were used.
-        n_clusters: clusters of them, n_items where there are none.
-        n_seeds: seeds of A and of B.
-        items: ``sampled`` (they stand for others like them) or ``fixed``.
-        level: coverage of the interval.
-        higher_is_better: direction of the metric.
-    """
-
-    a: str
-    b: str
-    estimate: float
-    low: float
-    high: float
-    p_value: float
-    probability: float
-    se: float
-    df: float
-    item_se: float
-    seed_se: float
-    n_items: int
-    n_clusters: int
-    n_seeds: tuple[int, int]
-    items: Items
-    level: float
-    higher_is_better: bool
-
-    @cached_property
-    def detectable(self) -> float:
-        """Smallest true difference that such data show 80 % of the time."""
-        return minimum_detectable_effect(self.se, df=self.df, level=self.level)
-
-    @property
-    def better(self) -> str | None:
-        """Name of the better one, or None if the data do not tell them apart at this level."""
-        if self.low <= 0 <= self.high:
-            return None
-        return self.a if (self.estimate > 0) == self.higher_is_better else self.b
-
-    def __repr__(self) -> str:
-        verdict = "not told apart" if self.better is None else f"{self.better} is better"
-        n_a, n_b = self.n_seeds
-        seeds = "seed noise not counted" if math.isnan(self.seed_se) else "with seed noise"
-        return (
-            f"{self.a} - {self.b}: {self.estimate:+.4f} ({self.low:+.4f} to {self.high:+.4f}), {verdict};"
-            f" p {self.p_value:.3g}, {self.n_items} items, seeds {n_a} and {n_b}, {seeds}"
-        )
+__all__ = ["compare_recipes", "compare_runs"]
 
 
 def compare_runs(
@@ -217,7 +147,7 @@ def compare_recipes(
             " seed_sd, or take the items as sampled"
         )
     seed_variance = sum(v for v, _ in seeds)
-    parts, correction, item_variance = [(seed_variance, _welch(seeds))], 0.0, 0.0
+    parts, correction, item_variance = [(seed_variance, welch(seeds))], 0.0, 0.0
     variance = seed_variance
     if items == "sampled":
         d = a.mean(axis=0) - b.mean(axis=0)
@@ -229,7 +159,7 @@ def compare_recipes(
     return Difference(
         *names,
         estimate,
-        *_test(estimate, math.sqrt(variance), parts, correction, level, higher_is_better),
+        *tested(estimate, math.sqrt(variance), parts, correction, level, higher_is_better),
         math.sqrt(item_variance),
         math.sqrt(seed_variance) if seeds else math.nan,
         n_items,
@@ -312,54 +242,3 @@ def _interaction(x: np.ndarray) -> float:
         return 0.0
     rest = x - x.mean(axis=0) - x.mean(axis=1, keepdims=True) + x.mean()
     return float((rest**2).sum() / ((x.shape[0] - 1) * (x.shape[1] - 1)) / x.size)
-
-
-def _welch(parts: list[tuple[float, float]]) -> float:
-    doubt = sum(v**2 / df for v, df in parts)
-    return sum(v for v, _ in parts) ** 2 / doubt if doubt > 0 else math.inf
-
-
-def _quantile(p: float, parts: list[tuple[float, float]]) -> float:
-    """Cochran and Cox's two-sided quantile: of each part's t, weighted by its variance."""
-    from scipy.special import stdtrit
-
-    total = sum(v for v, _ in parts)
-    return -sum(v * float(stdtrit(min(df, 1e9), p / 2)) for v, df in parts) / total
-
-
-def _test(
-    estimate: float,
-    se: float,
-    parts: list[tuple[float, float]],
-    correction: float,
-    level: float,
-    higher_is_better: bool,
-) -> tuple[float, float, float, float, float, float]:
-    """Limits, p-value, probability that A is better, standard error and degrees of freedom."""
-    from scipy.optimize import brentq
-    from scipy.special import stdtridf
-
-    up = 1.0 if higher_is_better else -1.0
-    if se == 0:
-        return estimate, estimate, float(estimate == 0), (1 + np.sign(up * estimate)) / 2, se, math.inf
-
-    def two_sided(statistic: float) -> float:
-        if statistic <= 0:
-            return 1.0
-        if _quantile(_SMALLEST, parts) <= statistic:
-            return _SMALLEST
-        low = math.log(_SMALLEST)
-        return math.exp(brentq(lambda x: _quantile(math.exp(x), parts) - statistic, low, 0.0, xtol=1e-10))
-
-    quantile = _quantile(1 - level, parts)
-    half = quantile * se + correction
-    tail = two_sided(abs(estimate) / se) / 2
-    df = parts[-1][1] if len(parts) == 1 else float(stdtridf((1 + level) / 2, quantile))
-    return (
-        estimate - half,
-        estimate + half,
-        two_sided((abs(estimate) - correction) / se),
-        1 - tail if up * estimate > 0 else tail,
-        se,
-        df,
-    )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from irtbench.errors import InputError
-from irtbench.variance.seeds import as_curves
+from irtbench.variance.spread import as_curves
 from irtbench.variance.standard_errors import stated
 
 __all__ = ["kendall", "monotonicity_of", "spearman", "total_variation", "up_share"]

@@ -12,7 +12,7 @@ from irtbench.responses.matrix import ResponseMatrix
 from irtbench.variance.item_analysis import Statistic, discrimination
 from irtbench.variance.monotonicity import kendall
 from irtbench.variance.runs import Runs
-from irtbench.variance.seeds import seed_std
+from irtbench.variance.spread import seed_std
 from irtbench.variance.standard_errors import stated
 
 __all__ = ["MEASURES", "pruning_sweep", "rank_tau"]

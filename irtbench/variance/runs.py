@@ -14,7 +14,7 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.responses.matrix import Metric, ResponseMatrix
 
-__all__ = ["Runs", "curves", "group_means", "runs_of"]
+__all__ = ["Runs", "curves", "group_means", "runs_of", "step_order"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -254,7 +254,7 @@ def _column(R: ResponseMatrix, name: str, default: Any) -> np.ndarray:
 
 
 def _grid(R: ResponseMatrix, family: str, rows: np.ndarray, seeds: np.ndarray, steps: np.ndarray) -> Runs:
-    seed_names, step_names = (sorted(set(x), key=_order) for x in (seeds, steps))
+    seed_names, step_names = (sorted(set(x), key=step_order) for x in (seeds, steps))
     r = np.array([seed_names.index(x) for x in seeds])
     t = np.array([step_names.index(x) for x in steps])
     cell = r * len(step_names) + t
@@ -281,7 +281,7 @@ def _labels(items: pd.DataFrame, column: str) -> np.ndarray:
     return np.asarray(items[column].astype(str), dtype=object)
 
 
-def _order(value: Any) -> tuple[int, float, list[tuple[int, float, str]]]:
+def step_order(value: Any) -> tuple[int, float, list[tuple[int, float, str]]]:
     """Sort key: numbers by size, then text by its parts (``step9`` before ``step10``), missing last."""
     if value is None:
         return 2, 0.0, []

@@ -10,9 +10,10 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.variance.resampling import seed_counts
-from irtbench.variance.standard_errors import standard_error, stated
+from irtbench.variance.spread import as_curves, effective_df, final, seed_std
+from irtbench.variance.standard_errors import stated
 
-__all__ = ["above_chance", "as_curves", "final", "seed_design_effect", "seed_std", "seed_variance"]
+__all__ = ["above_chance", "seed_variance"]
 
 
 def seed_variance(
@@ -111,62 +112,6 @@ def seed_variance(
     return table
 
 
-def seed_std(scores: np.ndarray, ddof: int = 1) -> np.ndarray:
-    """Standard deviation over seeds at each checkpoint.
-
-    Args:
-        scores: (n_seeds, …), NaN where missing.
-        ddof: 1 or 0.
-
-    Returns:
-        Array (…); NaN where fewer than two seeds are there.
-
-    Example:
-        >>> seed_std(np.array([[0.0, 0.2], [0.2, 0.2]])).round(3).tolist()
-        [0.141, 0.0]
-    """
-    y = np.asarray(scores, dtype=np.float64)
-    n = (~np.isnan(y)).sum(axis=0)
-    deviation = y - np.nansum(y, axis=0) / np.maximum(n, 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(n > 1, np.sqrt(np.nansum(deviation**2, axis=0) / (n - ddof)), np.nan))
-
-
-def effective_df(scores: np.ndarray) -> float:
-    r"""Degrees of freedom of the checkpoints' average variance over seeds (Satterthwaite).
-
-    .. math:: (R-1)\, \mathrm{tr}(Σ)^2 / \mathrm{tr}(Σ^2)
-
-    for the covariance Σ of the checkpoints: R − 1 if a seed's deviation stays the same all along,
-    (R − 1)T if it is new at every checkpoint. Both traces are estimated without bias.
-
-    Args:
-        scores: (n_seeds, n_steps), NaN where missing.
-
-    References:
-        Srivastava (2005), Some tests concerning the covariance matrix in high dimensional data,
-        https://doi.org/10.14490/jjss.35.251, for the traces
-
-    Example:
-        >>> effective_df(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))
-        2.0
-    """
-    y = np.asarray(scores, dtype=np.float64)
-    n = (~np.isnan(y)).sum(axis=0)
-    y = y[:, n > 1]
-    if y.shape[1] == 0:
-        return float("nan")
-    nu = float(np.median(n[n > 1])) - 1
-    deviation = np.nan_to_num(y - np.nanmean(y, axis=0))
-    S = deviation.T @ deviation / nu
-    trace, square = np.trace(S), (S**2).sum()
-    if nu < 2 or trace == 0:
-        return nu
-    tr2 = nu**2 / ((nu - 1) * (nu + 2)) * (square - trace**2 / nu)
-    df = nu * (trace**2 - 2 * tr2 / nu) / tr2 if tr2 > 0 else np.inf
-    return float(np.clip(df, nu, nu * y.shape[1]))
-
-
 def above_chance(
     scores: np.ndarray,
     chance: float | np.ndarray,
@@ -205,89 +150,6 @@ def above_chance(
         raise InputError(f"chance must lie in [0, 1], got {c.max():g}; use include= for other metrics")
     margin = norm.ppf(level) * np.sqrt(c * (1 - c) / np.asarray(n_items))
     return np.asarray((mean - c) * (1 if higher_is_better else -1) > margin)
-
-
-def seed_design_effect(values: np.ndarray, *, level: float = 0.95) -> pd.DataFrame:
-    r"""Whether seeds shift whole benchmarks: seed variance against that of independent items.
-
-    .. math:: D = \frac{N \sum_t \mathrm{var}_r(S_{rt})}{\sum_t \frac1N \sum_i \mathrm{var}_r(y_{rti})}
-
-    1 if a seed changes the items independently of each other, above 1 if a shift is shared. With 0/1
-    responses the denominator is :math:`\bar{p_i (1 - p_i)}` of the paper's notes times R/(R − 1), which
-    takes out the bias of few seeds. ``ratio`` is E / SE on one footing: one standard deviation over seeds
-    against one standard error over items.
-
-    Args:
-        values: (n_seeds, n_items) or (n_seeds, n_steps, n_items) responses of one benchmark, NaN where
-            missing.
-        level: coverage.
-
-    Returns:
-        Table with one row: ``E`` (rms over checkpoints), ``se`` (rms over runs), ``ratio``, ``effect``, their
-        limits, ``df``, and ``p`` of an effect as large if items were independent.
-
-    Raises:
-        InputError: fewer than two seeds.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> ability = rng.normal(size=(10, 1))
-        >>> y = (rng.normal(size=(10, 500)) < ability).astype(float)
-        >>> bool(seed_design_effect(y)["low"].item() > 1)
-        True
-    """
-    from scipy.stats import chi2
-
-    y = np.asarray(values, dtype=np.float64)
-    y = y[:, None] if y.ndim == 2 else y
-    if y.ndim != 3 or len(y) < 2:
-        raise InputError(f"expected responses of two or more seeds, got an array of shape {y.shape}")
-    seen = ~np.isnan(y)
-    with np.errstate(invalid="ignore"):
-        scores = np.where(seen.any(axis=2), np.nansum(y, axis=2) / np.maximum(seen.sum(axis=2), 1), np.nan)
-    between = seed_std(scores) ** 2
-    usable = ~np.isnan(between)
-    counts = seen[:, usable].sum(axis=2)
-    n_items = counts[counts > 0].mean()
-    within = np.nanmean(seed_std(y[:, usable]) ** 2)
-    df = effective_df(scores[:, usable])
-    V = between[usable].mean()
-    se = np.sqrt(np.nanmean(standard_error(y[:, usable]) ** 2))
-    effect = V * n_items / within if within > 0 else np.nan
-    low, high = (df / chi2.ppf(q, df) for q in ((1 + level) / 2, (1 - level) / 2))
-    E = np.sqrt(V)
-    ratio = E / se if se > 0 else np.nan
-    table = {
-        "E": [E],
-        "se": [se],
-        "ratio": [ratio],
-        "ratio_low": [ratio * np.sqrt(low)],
-        "ratio_high": [ratio * np.sqrt(high)],
-        "effect": [effect],
-        "low": [effect * low],
-        "high": [effect * high],
-        "df": [df],
-        "p": [chi2.sf(effect * df, df)],
-    }
-    return stated(table, ddof=1, average="rms", level=level, interval="chi2")
-
-
-def as_curves(scores: np.ndarray) -> np.ndarray:
-    """Return scores as float64 (n_seeds, n_steps, n_groups); two dimensions are one group."""
-    y = np.asarray(scores, dtype=np.float64)
-    y = y[..., None] if y.ndim == 2 else y
-    if y.ndim != 3 or 0 in y.shape:
-        raise InputError(f"expected scores of seeds × checkpoints (× benchmarks), got shape {y.shape}")
-    return y
-
-
-def final(scores: np.ndarray) -> np.ndarray:
-    """Scores of the seeds at the last checkpoint that any has (n,), without missing ones."""
-    steps = np.flatnonzero(~np.isnan(scores).all(axis=0))
-    if len(steps) == 0:
-        raise InputError("every run is missing; nothing to work with")
-    last = scores[:, steps[-1]]
-    return np.asarray(last[~np.isnan(last)])
 
 
 def _counted(y: np.ndarray, window: int | slice | None, include: np.ndarray | None) -> np.ndarray:

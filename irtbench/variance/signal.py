@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from irtbench.errors import InputError
-from irtbench.variance.resampling import seed_counts
-from irtbench.variance.seeds import as_curves, final
+from irtbench.variance.spread import as_curves, final
 from irtbench.variance.standard_errors import stated
 
-__all__ = ["checkpoint_noise", "decision_accuracy", "decision_accuracy_by_step", "signal_and_noise", "snr"]
+__all__ = ["checkpoint_noise", "signal_and_noise", "snr"]
 
 
 def snr(
@@ -207,113 +206,6 @@ def signal_and_noise(
             | {"snr_low": ratios[1], "snr_high": ratios[2], "n_models": len(shown)}
         )
     return _by_group(rows, names, last=last, detrend=detrend, ddof=ddof, level=level, interval="of the noise")
-
-
-def decision_accuracy(
-    small: np.ndarray,
-    target: np.ndarray,
-    *,
-    higher_is_better: tuple[bool, bool] = (True, True),
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    r"""Share of pairs of models that a cheap score orders as the target does.
-
-    .. math:: (τ + 1) / 2 \quad\text{without ties}
-
-    Args:
-        small: (n_models,) cheap scores, or (n_models, n_seeds): then of decisions from one seed each.
-        target: (n_models,) scores that count, such as at full size or at the last checkpoint. Pairs with
-            the same target are left out; the same cheap score counts one half.
-        higher_is_better: direction of either score.
-        level: coverage of the interval, percentile over resampled models.
-        resamples: of the models.
-        seed: of the resamples.
-
-    Returns:
-        Table with one row: ``accuracy``, ``low``, ``high``, ``tau``, ``n_pairs``, ``n_models``.
-
-    Raises:
-        InputError: fewer than two models with different targets.
-
-    References:
-        Heineman et al. (2025), https://arxiv.org/abs/2508.13144; Magnusson et al. (2025), DataDecide,
-        https://arxiv.org/abs/2504.11393
-
-    Example:
-        >>> decision_accuracy([0.1, 0.3, 0.2], [1, 2, 3])[["accuracy", "tau"]].round(3).to_dict("records")
-        [{'accuracy': 0.667, 'tau': 0.333}]
-    """
-    cheap = np.asarray(small, dtype=np.float64) * (1 if higher_is_better[0] else -1)
-    goal = np.asarray(target, dtype=np.float64) * (1 if higher_is_better[1] else -1)
-    cheap = cheap[:, None] if cheap.ndim == 1 else cheap
-    if goal.ndim != 1 or len(cheap) != len(goal):
-        raise InputError(f"{len(cheap)} cheap scores for targets of shape {goal.shape}; give one a model")
-    kept = ~np.isnan(goal) & ~np.isnan(cheap).all(axis=1)
-    cheap, goal = cheap[kept], goal[kept]
-    order = np.sign(goal[:, None] - goal)
-    with np.errstate(invalid="ignore"):
-        sign = np.sign(cheap[:, None, :, None] - cheap[None, :, None, :])  # each seed against each
-    seen = ~np.isnan(sign)
-    right = (1 + np.nan_to_num(sign) * order[..., None, None]) / 2
-    agreement = (right * seen).sum(axis=(2, 3)) / np.maximum(seen.sum(axis=(2, 3)), 1)
-    valid = (order != 0).astype(float)
-    if not valid.any():
-        raise InputError("fewer than two models with different targets; there is nothing to order")
-    accuracy = (agreement * valid).sum() / valid.sum()
-    counts = seed_counts(np.random.default_rng(seed), len(goal), resamples).astype(float)
-    pairs = np.einsum("bi,bi->b", counts @ valid, counts)
-    agreed = np.einsum("bi,bi->b", counts @ (agreement * valid), counts)
-    draws = agreed[pairs > 0] / pairs[pairs > 0]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    table = {"accuracy": [accuracy], "low": [low], "high": [high], "tau": [2 * accuracy - 1]}
-    size = {"n_pairs": [int(valid.sum() / 2)], "n_models": [len(goal)]}
-    return stated({**table, **size}, level=level, interval="bootstrap over models", ties="one half")
-
-
-def decision_accuracy_by_step(
-    scores: np.ndarray,
-    target: np.ndarray | None = None,
-    *,
-    steps: Sequence[object] | None = None,
-    higher_is_better: bool = True,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Decision accuracy of each checkpoint for the ordering at the end: how early can one decide?
-
-    Args:
-        scores: (n_models, n_steps), or (n_models, n_seeds, n_steps) for decisions from one seed each.
-        target: (n_models,); the (seeds' mean) score at the last checkpoint if None. With one seed that
-            makes the last step's accuracy 1 by construction.
-        steps: names of the checkpoints.
-        higher_is_better: direction of the scores.
-        level: see :func:`decision_accuracy`.
-        resamples: likewise.
-        seed: likewise.
-
-    Returns:
-        Table by step, with the columns of :func:`decision_accuracy`.
-
-    Example:
-        >>> scores = np.array([[0.2, 0.3, 0.4], [0.1, 0.4, 0.5], [0.3, 0.5, 0.7]])
-        >>> decision_accuracy_by_step(scores)["accuracy"].round(2).tolist()
-        [0.67, 1.0, 1.0]
-    """
-    y = np.asarray(scores, dtype=np.float64)
-    y = y[:, None] if y.ndim == 2 else y
-    goal = np.nanmean(y[..., -1], axis=1) if target is None else target
-    both = (higher_is_better, higher_is_better)
-    parts = [
-        decision_accuracy(y[..., t], goal, higher_is_better=both, level=level, resamples=resamples, seed=seed)
-        for t in range(y.shape[2])
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    table.attrs = parts[0].attrs
-    table.index = pd.Index(range(y.shape[2]) if steps is None else list(steps), name="step")
-    return table
 
 
 _NOISE = ("noise", "noise_low", "noise_high", "relative", "seed_std", "ratio", "df")

@@ -12,9 +12,8 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.variance.agreement import mdad
 from irtbench.variance.monotonicity import kendall
-from irtbench.variance.pruning import rank_tau
-from irtbench.variance.seeds import seed_std
-from irtbench.variance.signal import decision_accuracy
+from irtbench.variance.ordering import pair_agreement, rank_taus
+from irtbench.variance.spread import seed_std
 from irtbench.variance.standard_errors import stated
 
 __all__ = ["Estimate", "SubsetVariance", "random_estimates", "subset_variance"]
@@ -33,7 +32,8 @@ class SubsetVariance:
         methods: a row by ``full``, ``chosen``, ``control`` (random items, same estimator) and ``plain``
             (random items, mean): ``draws``, ``E``, ``E_low``, ``E_high``, ``ratio`` (of E to the full
             one), ``monotonicity``, ``snr``, ``bias``, ``rmse`` (of the estimates of the full scores), ``se``
-            (sd over draws), ``rank_tau``, ``decision_accuracy``, ``mdad``.
+            (sd over draws), ``rank_tau``, ``decision_accuracy``, ``mdad`` with
+            ``mdad_low`` and ``mdad_high`` (over runs; the random items are taken as they are).
         parts: a row by ``size`` (plain - full), ``estimator`` (control - plain), ``choice`` (chosen -
             control) and ``total``, their sum: ``E``, ``low``, ``high``, ``p_value``.
         independent: E that ``size`` random items had if seeds moved every item by itself, E √(N/n).
@@ -150,7 +150,7 @@ def subset_variance(
     methods["E_low"], methods["E_high"] = np.maximum(means - half, 0), means + half
     methods["ratio"] = means / means[0]
     up = 1 if higher_is_better else -1
-    others = [_measures(scores[name], scores["full"][0], up, bin_width) for name in _ROLES]
+    others = [_measures(scores[name], scores["full"][0], up, bin_width, level) for name in _ROLES]
     methods = methods.join(pd.DataFrame(others, index=list(_ROLES)))
     methods.attrs = {"ddof": 1, "average": "mean", "tau": "b", "level": level, "bin_width": bin_width}
     both = len(E["control"]) == len(E["plain"])
@@ -251,7 +251,7 @@ def _shared(scores: dict[str, np.ndarray], n_items: int, size: int) -> tuple[flo
     return math.sqrt(whole - own), math.sqrt(own)
 
 
-def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float) -> dict[str, float]:
+def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float, level: float) -> dict[str, float]:
     """What else each role's scores say, draws averaged; the last checkpoint for SNR, decisions and MDAD."""
     error, last = x - full, x[..., -1]
     sd = seed_std(np.moveaxis(last, 2, 0))
@@ -260,11 +260,12 @@ def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float) -> dic
     flat = full.reshape(-1)
     end, recipes = full[..., -1].reshape(-1), _mean(full[..., -1])
     decided = math.nan
-    if len(set(recipes[~np.isnan(recipes)])) > 1:
-        each = [decision_accuracy(up * draw, up * recipes, resamples=20)["accuracy"].item() for draw in last]
-        decided = float(np.mean(each))
-    tau = [rank_tau(draw.reshape(-1), flat) for draw in x]
-    gaps = mdad(end, last.reshape(len(x), -1), bin_width=bin_width, resamples=0)["mdad"].item()
+    known = ~np.isnan(recipes)
+    if len(set(recipes[known])) > 1:
+        agreement, valid = pair_agreement(up * last[:, known], up * recipes[known])
+        decided = float((agreement * valid).sum(axis=(1, 2)).mean() / valid.sum())
+    tau = rank_taus(x.reshape(len(x), -1), flat)
+    gaps = mdad(end, last.reshape(len(x), -1), bin_width=bin_width, level=level).iloc[0]
     return {
         "monotonicity": float(_mean(kendall(up * x).reshape(-1))),
         "snr": float(np.nanmean(np.where(np.isfinite(snr), snr, np.nan)))
@@ -275,5 +276,7 @@ def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float) -> dic
         "se": float(np.nanmean(x.std(axis=0, ddof=1))) if len(x) > 1 else math.nan,
         "rank_tau": float(np.mean(tau)),
         "decision_accuracy": decided,
-        "mdad": gaps,
+        "mdad": gaps["mdad"],
+        "mdad_low": gaps["low"],
+        "mdad_high": gaps["high"],
     }

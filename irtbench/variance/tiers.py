@@ -9,7 +9,9 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.variance.decisions import Items, compare_recipes
+from irtbench.variance.all_pairs import compare_all
+from irtbench.variance.decisions import compare_recipes
+from irtbench.variance.difference import Items
 from irtbench.variance.multiplicity import Control, adjusted
 
 __all__ = ["leaderboard", "pairwise"]
@@ -125,6 +127,11 @@ def pairwise(
     if clusters is not None and clusters not in R.items:
         raise InputError(f"the items table has no column {clusters!r} (columns: {', '.join(R.items)})")
     own = None if clusters is None else R.items[clusters].to_numpy()
+    if items == "sampled" and 0 < level < 1 and (seed_sd is None or seed_sd >= 0):
+        table = _at_once(R, groups, own, seed_sd, level)
+        if table is not None:
+            table.insert(6, "p_adjusted", adjusted(table["p_value"].to_numpy(), control))
+            return table
     rows = []
     for (a, of_a), (b, of_b) in combinations(groups.items(), 2):
         result = compare_recipes(
@@ -143,6 +150,37 @@ def pairwise(
     table = pd.DataFrame(rows, columns=columns)
     table.insert(6, "p_adjusted", adjusted(table["p_value"].to_numpy(), control))
     return table
+
+
+def _at_once(
+    R: ResponseMatrix,
+    groups: dict[str, np.ndarray],
+    clusters: np.ndarray | None,
+    seed_sd: float | None,
+    level: float,
+) -> pd.DataFrame | None:
+    """All pairs from matrix products; None where they are to be compared one by one.
+
+    That is where a recipe has several runs, items with clusters are missing, or a pair has too little in
+    common, which one of the comparisons then says.
+    """
+    if any(len(rows) > 1 for rows in groups.values()):
+        return None
+    values = R.values[np.concatenate(list(groups.values()))]
+    seen = ~np.isnan(values)
+    common = seen.astype(np.float32) @ seen.T.astype(np.float32)
+    if common.min() < 2:
+        return None
+    codes = None
+    if clusters is not None:
+        names, codes = np.unique(clusters.astype(object).astype(str), return_inverse=True)
+        if len(names) < 2 or not seen.all():
+            return None
+    up = R.metric.higher_is_better
+    found = compare_all(values, clusters=codes, seed_sd=seed_sd, higher_is_better=up, level=level)
+    names = np.array(list(groups), dtype=object)
+    table = pd.DataFrame({"a": names[found.first], "b": names[found.second]})
+    return table.assign(**{name: getattr(found, name) for name in found._fields[2:]})
 
 
 def _groups(R: ResponseMatrix, by: str | None) -> dict[str, np.ndarray]:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.variance.decisions import Difference, Items, compare_recipes
+from irtbench.variance.decisions import compare_recipes
+from irtbench.variance.difference import Difference, Items
 from irtbench.variance.multiplicity import Control, adjusted
 from irtbench.variance.power import seeds_needed
 from irtbench.variance.runs import runs_of

@@ -11,10 +11,11 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.variance.monotonicity import kendall
+from irtbench.variance.ordering import decision_accuracy
 from irtbench.variance.resampling import seed_counts
 from irtbench.variance.runs import Runs, curves, runs_of
 from irtbench.variance.seeds import seed_variance
-from irtbench.variance.signal import decision_accuracy, snr
+from irtbench.variance.signal import snr
 from irtbench.variance.standard_errors import stated
 
 __all__ = ["agreement_of_views", "crossover", "views_by_benchmark"]

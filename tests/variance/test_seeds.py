@@ -5,7 +5,7 @@ import pytest
 
 from irtbench.errors import InputError
 from irtbench.variance import above_chance, item_interval, seed_design_effect, seed_variance
-from irtbench.variance.seeds import effective_df
+from irtbench.variance.spread import effective_df
 
 
 def test_E_is_the_mean_or_the_rms_of_the_stds():

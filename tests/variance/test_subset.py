@@ -8,6 +8,9 @@ from shared import needs_shared
 
 from irtbench.errors import InputError
 from irtbench.variance.agreement import agreement_by_gap, mdad
+from irtbench.variance.ordering import decision_accuracy
+from irtbench.variance.pruning import rank_tau
+from irtbench.variance.resampling import seed_counts
 from irtbench.variance.runs import curves, runs_of
 from irtbench.variance.seeds import seed_variance
 from irtbench.variance.subset import random_estimates, subset_variance
@@ -211,3 +214,57 @@ def test_real_replicates():
     # a real benchmark has both: more than the full E, no more than independent items would have
     assert 1 < result.methods.loc["plain", "ratio"] <= math.sqrt(R.n_items / 100)
     assert result.parts.loc["choice", "p_value"] > 0.01
+
+
+def test_measures_of_draws_are_those_of_each_draw():
+    # decisions, ranks: all draws at once against one at a time, with a run missing and with ties
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, 2, (4, 3, 5, 60)).astype(float)
+    y[2, 1] = np.nan
+    full = y.mean(axis=-1)
+    draws = random_estimates(y, 10, 30)
+    table = subset_variance(full, draws[0], draws, draws, n_items=60, size=10).methods
+    last, recipes = draws[..., -1], np.nanmean(full[..., -1], axis=1)
+    one = [decision_accuracy(draw, recipes, resamples=2)["accuracy"].item() for draw in last]
+    assert table.loc["plain", "decision_accuracy"] == pytest.approx(np.mean(one), abs=1e-12)
+    tau = [rank_tau(draw.reshape(-1), full.reshape(-1)) for draw in draws]
+    assert table.loc["plain", "rank_tau"] == pytest.approx(np.mean(tau), abs=1e-12)
+    alone = mdad(full[..., -1].reshape(-1), last.reshape(30, -1))
+    assert table.loc["plain", ["mdad", "mdad_low", "mdad_high"]].tolist() == alone.iloc[0, :3].tolist()
+
+
+def test_mdad_of_resamples_is_that_of_repeated_models():
+    # a resample with counts c holds model i c_i times: written out, it must give the same bin
+    rng = np.random.default_rng(10)
+    full, estimate = np.round(rng.random(12), 2), rng.random((3, 12))
+    for stays in (False, True):
+        table = mdad(full, estimate, bin_width=0.1, target=0.6, stays=stays, resamples=40, level=0.9, seed=3)
+        counts = seed_counts(np.random.default_rng(3), 12, 40)
+        written = []
+        for c in counts:
+            rows = np.repeat(np.arange(12), c)
+            again = mdad(full[rows], estimate[:, rows], bin_width=0.1, target=0.6, stays=stays, resamples=0)
+            written.append(again["mdad"].item())
+        written = np.nan_to_num(np.array(written), nan=np.inf)
+        low, high = np.quantile(written, [0.05, 0.95], method="inverted_cdf")
+        assert (table["low"].item(), table["high"].item()) == pytest.approx((low, high))
+
+
+def test_interval_of_mdad_holds_the_true_one():
+    # 60 models, one estimate with errors of sd 0.02: pairs are right with Φ(g / 0.0283), 0.8 at 0.0238, so
+    # of bins of 0.02 the second (0.02 to 0.04, right in 85 %) is the first that reaches 0.8
+    held = 0
+    for k in range(200):
+        rng = np.random.default_rng(k)
+        full = rng.random(60)
+        table = mdad(full, full + 0.02 * rng.normal(size=60), bin_width=0.02, resamples=100)
+        held += bool(table["low"].item() <= 0.02 + 1e-9 and table["high"].item() >= 0.02 - 1e-9)
+    # nominal 0.95; three binomial standard errors of 200 are 0.046. Coverage of a whole bin can only be more
+    assert held / 200 >= 0.95 - 0.046
+
+
+def test_mdad_without_a_bin_has_no_upper_bound():
+    full = np.linspace(0, 1, 8)
+    table = mdad(full, -full, bin_width=0.1)
+    assert np.isnan(table["mdad"].item())
+    assert table["high"].item() == np.inf

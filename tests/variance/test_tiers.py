@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -77,11 +78,69 @@ def test_pairs_are_the_comparisons_of_two():
     R = board_of(np.random.default_rng(4), [0, 0.5, 1], 60)
     row = pairwise(R).iloc[1]
     single = compare_runs(R.values[0], R.values[2])
-    assert (row["difference"], row["p_value"], row["low"]) == (
-        single.estimate,
-        single.p_value,
-        single.low,
-    )
+    # the p-value of one pair is solved to 1e-10 of its logarithm
+    want = (single.estimate, single.p_value, single.low)
+    assert (row["difference"], row["p_value"], row["low"]) == pytest.approx(want, rel=1e-9)
+
+
+def one_by_one(R, **how):
+    rows = []
+    for i, j in itertools.combinations(range(R.n_models), 2):
+        one = compare_runs(R.values[i], R.values[j], higher_is_better=R.metric.higher_is_better, **how)
+        limits = (one.estimate, one.low, one.high, one.p_value, one.probability, one.n_items)
+        rows.append(limits)
+    return np.array(rows)
+
+
+COLUMNS = ["difference", "low", "high", "p_value", "probability", "n_items"]
+
+
+def kinds():
+    """Binary, mixed, missing, equal and nearly equal rows."""
+    rng = np.random.default_rng(7)
+    R = board_of(rng, [0, 0.2, 0.2, 3, -3, 0], 80)
+    binary = R.values.copy()
+    binary[5] = binary[0]  # the same responses
+    shares = rng.random((5, 80))
+    shares[4] = shares[3] + 1e-4 * rng.random(80)
+    shares[2] = np.round(shares[2])  # a binary row among shares
+    missing = binary.copy()
+    missing[rng.random(missing.shape) < 0.3] = np.nan
+    ragged = shares.copy()
+    ragged[rng.random(ragged.shape) < 0.2] = np.nan
+    constant = np.tile([[0.5], [0.5], [0.25]], (1, 20))
+    return {"binary": binary, "shares": shares, "missing": missing, "ragged": ragged, "constant": constant}
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+@pytest.mark.parametrize("seed_sd", [None, 0.0, 0.01, 0.3])
+def test_all_pairs_at_once_are_those_one_by_one(kind, seed_sd):
+    for metric in (None, Metric("brier", higher_is_better=False)):
+        R = ResponseMatrix.of(kinds()[kind], metric=metric)
+        want = one_by_one(R, seed_sd=seed_sd)
+        found = pairwise(R, seed_sd=seed_sd)[COLUMNS].to_numpy(dtype=float)
+        # one by one, the logarithm of the p-value is solved to 1e-10, and z is a t with 1e9 df
+        assert found == pytest.approx(want, rel=1e-8, abs=2e-9)
+
+
+def test_all_pairs_at_once_with_clusters():
+    for values in (kinds()["binary"], kinds()["shares"]):
+        clusters = np.arange(80) // 7
+        items = pd.DataFrame({"passage": clusters}, index=[f"i{k}" for k in range(80)])
+        R = ResponseMatrix.of(values, items=items)
+        for seed_sd in (None, 0.02):
+            want = one_by_one(R, clusters=clusters, seed_sd=seed_sd)
+            found = pairwise(R, clusters="passage", seed_sd=seed_sd)[COLUMNS].to_numpy(dtype=float)
+            assert found == pytest.approx(want, rel=1e-8, abs=2e-9)
+
+
+def test_four_hundred_models_take_seconds():
+    R = board_of(np.random.default_rng(8), np.linspace(-1, 1, 400), 500)
+    began = time.process_time()
+    table = pairwise(R)
+    # 0.2 s here; one by one they took half a minute. The bound leaves room for a slower machine
+    assert time.process_time() - began < 3
+    assert len(table) == 400 * 399 / 2
 
 
 def test_recipes_count_their_seeds():

@@ -135,6 +135,19 @@ def test_command_items(tmp_path):
     few = run("items", tmp_path / "few.parquet")
     assert few.exit_code == 0
     assert "at least 12" in few.stderr
+    drawn = tmp_path / "halves.svg"
+    result = run("items", path, "--picture", drawn, "--splits", 5)
+    assert result.exit_code == 0, result.stderr
+    assert "between the weaker and the stronger half" in " ".join(result.stderr.split())
+    assert drawn.read_text().count("<svg") == 1
+    assert (tmp_path / "halves.svg.config.json").is_file()
+    for bad, why in ((tmp_path / "h.gif", "ends in .svg"), (drawn, "exists")):
+        refused = run("items", path, "--picture", bad)
+        assert refused.exit_code == 2
+        assert why in refused.stderr
+    none = run("items", tmp_path / "few.parquet", "--picture", tmp_path / "few.svg")
+    assert none.exit_code == 2
+    assert "too few models" in none.stderr
 
 
 @needs_shared
