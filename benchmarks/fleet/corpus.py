@@ -19,26 +19,28 @@ from irtbench.scoring.framings import Framing, fill, load_framing
 from irtbench.scoring.questions.question import Question
 
 HERE = Path(__file__).resolve().parent
-LENGTH = 96  # tokens of a row
+LENGTH = (
+    24  # tokens of a row; a question with its options fits, and little else: letters are learnt late enough
+)
 PAD, BOS = 0, 1
+WEIGHT = 4  # of an answer in the loss; the words of a statement count once, those of a question not
 PATTERN = r"Question:|Answer:|\w+|[^\w\s]"
 # shares of the documents; then shares of the benchmarks among the questions
-STATEMENT, COMPLETION, PRACTICE = 0.45, 0.15, 0.05  # the others: questions in choice framing
-SHARES = {"facts": 0.3, "types": 0.2, "reversed": 0.15, "two_hop": 0.15, "older": 0.1, "sums": 0.1}
-SHEET = 0.25  # of the documents in choice framing have two or three questions
+SHARES = {"statement": 0.54, "completion": 0.18, "choice": 0.22, "practice": 0.06}
+BENCHMARKS = {"facts": 0.3, "types": 0.2, "reversed": 0.15, "two_hop": 0.15, "older": 0.1, "sums": 0.1}
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text; the parts of a question document that are not learnt are given with it.
+    """A text.
 
     Attributes:
         text: what is read.
-        answers: words that are learnt, by position; None: all of them.
+        is_question: whether it is a question, whose last word is the answer.
     """
 
     text: str
-    answers: tuple[int, ...] | None = None
+    is_question: bool
 
 
 def framings() -> dict[str, Framing]:
@@ -97,29 +99,28 @@ def documents(world: World, seed: int = 0, world_seed: int = 0) -> Iterator[Docu
     asks = all_asks(world, world_seed)
     pools = {
         name: _Pool([a for a in asks[name] if a.asked], [a.weight for a in asks[name] if a.asked])
-        for name in SHARES
+        for name in BENCHMARKS
     }
-    benchmarks = _Pool(list(SHARES), list(SHARES.values()))
+    kinds, benchmarks = (_Pool(list(shares), list(shares.values())) for shares in (SHARES, BENCHMARKS))
     forms = framings()
     taken = {
         choice_prompt(q, forms["choice"]) for s in item_sets(world, world_seed).values() for q in s.questions
     }
     while True:
-        kind = rng.random()
-        if kind < STATEMENT:
+        kind = kinds.draw(rng)
+        if kind == "statement":
             fact = told.draw(rng)
             a, _, b = fact.subject.partition(" ")
-            yield Document(rng.choice(TOLD[fact.relation]).format(s=fact.subject, v=fact.value, a=a, b=b))
-        elif kind < STATEMENT + COMPLETION:
+            text = rng.choice(TOLD[fact.relation]).format(s=fact.subject, v=fact.value, a=a, b=b)
+            yield Document(text, False)
+        elif kind == "completion":
             ask = pools[benchmarks.draw(rng)].draw(rng)
             prompt = fill(forms["completion"].prompt, {"question": ask.text, "subject": "", "options": ""})
-            yield _learnt([prompt], [ask.right])
-        elif kind < STATEMENT + COMPLETION + PRACTICE:
-            yield _learnt(*zip(*(_practice(world, forms["choice"], rng) for _ in range(2)), strict=True))
+            yield Document(f"{prompt} {ask.right}", True)
+        elif kind == "choice":
+            yield Document(_listed(pools[benchmarks.draw(rng)], forms["choice"], taken, rng), True)
         else:
-            n = rng.choice((2, 3)) if rng.random() < SHEET else 1
-            pool = pools[benchmarks.draw(rng)]
-            yield _learnt(*zip(*(_listed(pool, forms["choice"], taken, rng) for _ in range(n)), strict=True))
+            yield Document(_practice(world, forms["choice"], rng), True)
 
 
 def choice_prompt(question: Question, framing: Framing) -> str:
@@ -132,58 +133,51 @@ def choice_prompt(question: Question, framing: Framing) -> str:
     return fill(framing.prompt, {"question": question.text, "subject": "", "options": listed})
 
 
-def rows(world: World, count: int, seed: int = 0, length: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of tokens (count, length) and whether each is learnt: documents one after the other, cut at the end.
+def rows(world: World, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of tokens (count, LENGTH) and their weights in the loss.
+
+    A row holds as many documents as fit, none of them cut: attention that is spread over many documents learns
+    hardly anything about the options of one.
 
     Args:
         world: what the documents are about.
         count: number of rows.
         seed: of the documents.
-        length: tokens of a row.
     """
     ids = {w: k for k, w in enumerate(vocabulary(world))}
-    tokens = np.zeros(count * length, np.int16)
-    learnt = np.zeros(count * length, bool)
-    filled = 0
+    tokens = np.full((count, LENGTH), PAD, np.int16)
+    weights = np.zeros((count, LENGTH), np.uint8)
+    row = filled = 0
     for document in documents(world, seed):
-        text = words(document.text)
-        new = [BOS, *(ids[w] for w in text)]
-        flags = [False] + [document.answers is None] * len(text)
-        for k in document.answers or ():
-            flags[k + 1] = True
-        n = min(len(new), len(tokens) - filled)
-        tokens[filled : filled + n], learnt[filled : filled + n] = new[:n], flags[:n]
-        filled += n
-        if filled == len(tokens):
+        new = [BOS, *(ids[w] for w in words(document.text))]
+        if filled + len(new) > LENGTH:
+            row, filled = row + 1, 0
+        if row == count:
             break
-    return tokens.reshape(count, length), learnt.reshape(count, length)
+        tokens[row, filled : filled + len(new)] = new
+        filled += len(new)
+        if document.is_question:
+            weights[row, filled - 1] = WEIGHT
+        else:
+            weights[row, filled - len(new) + 1 : filled] = 1
+    return tokens, weights
 
 
-def _learnt(prompts: Sequence[str], answers: Sequence[str]) -> Document:
-    """Prompts with their answers after them; only the answers are learnt."""
-    text, positions, length = [], [], 0
-    for prompt, answer in zip(prompts, answers, strict=True):
-        text.append(f"{prompt} {answer}")
-        length += len(words(prompt)) + 1
-        positions.append(length - 1)
-    return Document("\n\n".join(text), tuple(positions))
-
-
-def _listed(pool: _Pool, framing: Framing, taken: set[str], rng: random.Random) -> tuple[str, str]:
+def _listed(pool: _Pool, framing: Framing, taken: set[str], rng: random.Random) -> str:
     while True:
         ask: Ask = pool.draw(rng)
         listed, answer = options(ask, rng)
         prompt = choice_prompt(Question(ask.key, ask.text, listed, answer), framing)
         if prompt not in taken:
-            return prompt, framing.letters[answer]
+            return f"{prompt} {framing.letters[answer]}"
 
 
-def _practice(world: World, framing: Framing, rng: random.Random) -> tuple[str, str]:
+def _practice(world: World, framing: Framing, rng: random.Random) -> str:
     """A question whose answer stands in it: which letter has this word?"""
     listed = rng.sample(world.values[rng.choice(list(world.values))], 4)
     answer = rng.randrange(4)
     question = Question("practice", FIND.format(v=listed[answer]), tuple(listed), answer)
-    return choice_prompt(question, framing), framing.letters[answer]
+    return f"{choice_prompt(question, framing)} {framing.letters[answer]}"
 
 
 class _Pool:

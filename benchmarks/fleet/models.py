@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.fleet.corpus import BOS, LENGTH, PAD
 
-BATCH = 16  # rows of a step
+BATCH = 64  # rows of a step
 STEPS = 2200
 N_SEEDS, N_ORDERS, N_POPULATION = 10, 5, 70
 CHECKPOINTS = 22
@@ -145,6 +145,8 @@ def make_model(run: Run, vocabulary: int) -> Any:
         num_key_value_heads=run.heads,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
+        initializer_range=run.width
+        ** -0.5,  # the usual 0.02 is for widths of thousands; here attention would start flat
         bos_token_id=BOS,
         eos_token_id=BOS,
         pad_token_id=PAD,

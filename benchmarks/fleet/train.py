@@ -88,7 +88,7 @@ def train(run: Run, folder: Path, corpus: Corpus, device: torch.device, *, until
     Args:
         run: what to train.
         folder: of the run.
-        corpus: rows of tokens, and which of them are learnt: at least as many as the run has.
+        corpus: rows of tokens, and their weights in the loss: at least as many as the run has.
         device: to train on; bfloat16 on a GPU.
         until: step to stop at.
 
@@ -106,7 +106,7 @@ def train(run: Run, folder: Path, corpus: Corpus, device: torch.device, *, until
     optimiser = torch.optim.AdamW(model.parameters(), lr=run.rate, betas=(0.9, 0.95), weight_decay=0.05)
     step, losses, seconds = _resume(folder / "state.pt", model, optimiser, device)
     tokens = torch.from_numpy(corpus[0][: run.rows].astype(np.int64)).to(device)
-    learnt = torch.from_numpy(corpus[1][: run.rows]).to(device)
+    weights = torch.from_numpy(corpus[1][: run.rows].astype(np.float32)).to(device)
     order = row_order(run)
     end = run.stop if until is None else min(until, run.stop)
     start, at = time.process_time() - seconds, time.time()
@@ -128,7 +128,7 @@ def train(run: Run, folder: Path, corpus: Corpus, device: torch.device, *, until
         for group in optimiser.param_groups:
             group["lr"] = run.rate * _share(step, run.steps)
         which = torch.from_numpy(order[step * BATCH : (step + 1) * BATCH]).to(device)
-        losses.append(_step(model, optimiser, tokens[which], learnt[which]))
+        losses.append(_step(model, optimiser, tokens[which], weights[which]))
         step += 1
     if step == run.stop:
         _finish(run, folder, model, losses, seconds, device)
@@ -142,13 +142,15 @@ def row_order(run: Run) -> np.ndarray:
     return np.concatenate(each)[: run.stop * BATCH]
 
 
-def _step(model: Any, optimiser: Any, tokens: torch.Tensor, learnt: torch.Tensor) -> float:
-    """One step on the mean cross-entropy of the learnt tokens; bfloat16 inside on a GPU."""
+def _step(model: Any, optimiser: Any, tokens: torch.Tensor, weights: torch.Tensor) -> float:
+    """One step on the weighted mean cross-entropy of the tokens; bfloat16 inside on a GPU."""
+    wanted = weights[:, 1:] > 0
     with torch.autocast("cuda", torch.bfloat16, enabled=tokens.is_cuda):
         hidden = model.model(input_ids=tokens[:, :-1]).last_hidden_state
-        wanted = learnt[:, 1:]
         logits = model.lm_head(hidden[wanted]).float()
-    loss = torch.nn.functional.cross_entropy(logits, tokens[:, 1:][wanted])
+    each = torch.nn.functional.cross_entropy(logits, tokens[:, 1:][wanted], reduction="none")
+    share = weights[:, 1:][wanted]
+    loss = each @ share / share.sum()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

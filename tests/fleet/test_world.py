@@ -132,22 +132,21 @@ def test_the_corpus_asks_nothing_that_is_held_out(world, some_documents):
     held -= {(a.text, a.right) for listed in all_asks(world).values() for a in listed if a.asked}
     asked = 0
     for document in some_documents:
-        for part in document.text.split("\n\n"):
-            if not part.startswith("Question: "):
-                continue
-            question, *listed, answer = part.split("\n")
-            answer = answer.removeprefix("Answer: ")
-            if listed:
-                answer = next(line[2:] for line in listed if line.startswith(answer + " "))
-            assert (question.removeprefix("Question: "), answer) not in held
-            asked += 1
+        if not document.is_question:
+            continue
+        question, *listed, answer = document.text.split("\n")
+        answer = answer.removeprefix("Answer: ")
+        if listed:
+            answer = next(line[2:] for line in listed if line.startswith(answer + " "))
+        assert (question.removeprefix("Question: "), answer) not in held
+        asked += 1
     assert asked > 2000
 
 
 def test_the_corpus_holds_no_prompt_of_an_item(some_documents, sets):
     form = framings()["choice"]
     prompts = {choice_prompt(q, form) for s in sets.values() for q in s.questions}
-    assert not [p for d in some_documents for p in d.text.split("\n\n") if p.rsplit(" ", 1)[0] in prompts]
+    assert not [d for d in some_documents if d.text.rsplit(" ", 1)[0] in prompts]
 
 
 def test_untold_sums_are_never_told(world, some_documents):
@@ -156,7 +155,7 @@ def test_untold_sums_are_never_told(world, some_documents):
     said = {
         tuple(words(d.text)[k] for k in (0, 2))
         for d in some_documents
-        if " plus " in d.text and not d.answers
+        if " plus " in d.text and not d.is_question
     }
     assert said
     assert not said & {tuple(pair) for pair in untold}
@@ -168,30 +167,31 @@ def test_documents_are_put_as_the_scoring_puts_them(world, sets, some_documents)
         for question, prompt in zip(sets[name].questions, make_prompts(sets[name], form), strict=True):
             assert prompt.prefix + prompt.stem == choice_prompt(question, form)
             assert prompt.options == tuple(f" {letter}" for letter in "ABCD"[: len(question.choices)])
-    learnt = [d for d in some_documents if d.answers]
-    for d in learnt:
-        assert all(words(d.text)[k - 1] == "Answer:" for k in d.answers)
-        assert len(d.answers) == d.text.count("Answer:")
+    for d in some_documents:
+        assert d.is_question == d.text.startswith("Question: ")
+        assert words(d.text).count("Answer:") == (words(d.text)[-2] == "Answer:") == d.is_question
 
 
-def test_rows_are_the_documents_packed(world):
-    tokens, learnt = rows(world, 40)
-    assert tokens.shape == learnt.shape == (40, corpus.LENGTH)
+def test_rows_are_whole_documents_and_only_answers_and_statements_count(world):
+    tokens, weights = rows(world, 200)
+    assert tokens.shape == weights.shape == (200, corpus.LENGTH)
     names = vocabulary(world)
-    flat = [names[k] for k in tokens.ravel()]
-    expected, flags = [], []
-    for d in documents(world):
-        text = words(d.text)
-        expected += ["<bos>", *text]
-        flags += [False, *(d.answers is None or k in d.answers for k in range(len(text)))]
-        if len(expected) >= len(flat):
-            break
-    assert flat == expected[: len(flat)]
-    assert learnt.ravel().tolist() == flags[: len(flat)]
-    again, _ = rows(world, 30)
-    assert np.array_equal(again, tokens[:30])  # a smaller corpus is the start of a larger one
-    other, _ = rows(world, 30, seed=1)
-    assert not np.array_equal(other, tokens[:30])
+    found = []
+    for row, counts in zip(tokens, weights, strict=True):
+        text = [names[k] for k in row]
+        starts = [k for k, w in enumerate(text) if w == "<bos>"] + [len([w for w in text if w != "<pad>"])]
+        assert starts[0] == 0
+        for a, b in itertools.pairwise(starts):
+            found.append(text[a + 1 : b])
+            asked = text[a + 1] == "Question:"
+            expected = [0] * (b - a - 1) + [corpus.WEIGHT] if asked else [0] + [1] * (b - a - 1)
+            assert counts[a:b].tolist() == expected
+        assert not counts[starts[-1] :].any()
+    assert found == [words(d.text) for d in itertools.islice(documents(world), len(found))]
+    again, _ = rows(world, 150)
+    assert np.array_equal(again, tokens[:150])  # a smaller corpus is the start of a larger one
+    other, _ = rows(world, 150, seed=1)
+    assert not np.array_equal(other, tokens[:150])
 
 
 def test_the_tokenizer_cuts_words_as_the_corpus_does(world, some_documents):
