@@ -120,14 +120,17 @@ def write_questions(world: World, folder: Path, seed: int = 0) -> None:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def options(ask: Ask, rng: random.Random) -> tuple[tuple[str, ...], int]:
-    """Options in random order, and the position of the right one."""
-    wrong = (
-        rng.sample(ask.far, 2) + rng.sample(ask.near, 1)
-        if ask.far
-        else rng.sample(ask.near, min(3, len(ask.near)))
-    )
-    listed = [*wrong, ask.right]
+def options(ask: Ask, rng: random.Random, wrong: int = 3) -> tuple[tuple[str, ...], int]:
+    """Options in random order, and the position of the right one.
+
+    Args:
+        ask: the question.
+        rng: draws them.
+        wrong: number of wrong ones; fewer if there are fewer.
+    """
+    far = rng.sample(ask.far, min(2, wrong)) if ask.far else []
+    near = rng.sample(ask.near, min(wrong - len(far), len(ask.near)))
+    listed = [*far, *near, ask.right]
     rng.shuffle(listed)
     return tuple(listed), listed.index(ask.right)
 

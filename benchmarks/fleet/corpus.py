@@ -26,7 +26,7 @@ PAD, BOS = 0, 1
 WEIGHT = 4  # of an answer in the loss; the words of a statement count once, those of a question not
 PATTERN = r"Question:|Answer:|\w+|[^\w\s]"
 # shares of the documents; then shares of the benchmarks among the questions
-SHARES = {"statement": 0.54, "completion": 0.18, "choice": 0.22, "practice": 0.06}
+SHARES = {"statement": 0.4, "completion": 0.1, "choice": 0.35, "practice": 0.15}
 BENCHMARKS = {"facts": 0.3, "types": 0.2, "reversed": 0.15, "two_hop": 0.15, "older": 0.1, "sums": 0.1}
 
 
@@ -91,7 +91,7 @@ def make_tokenizer(world: World) -> Any:
 def documents(world: World, seed: int = 0, world_seed: int = 0) -> Iterator[Document]:
     """Documents without end.
 
-    Of the questions only those marked as asked occur, in both framings, with options drawn anew each time;
+    Of the questions only those marked as asked occur, in both framings, with one to three wrong options drawn anew each time;
     no prompt of an item occurs in choice framing, and no example either.
     """
     rng = random.Random(f"corpus {seed}")
@@ -166,7 +166,7 @@ def rows(world: World, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 def _listed(pool: _Pool, framing: Framing, taken: set[str], rng: random.Random) -> str:
     while True:
         ask: Ask = pool.draw(rng)
-        listed, answer = options(ask, rng)
+        listed, answer = options(ask, rng, rng.randint(1, 3))
         prompt = choice_prompt(Question(ask.key, ask.text, listed, answer), framing)
         if prompt not in taken:
             return f"{prompt} {framing.letters[answer]}"
@@ -174,8 +174,8 @@ def _listed(pool: _Pool, framing: Framing, taken: set[str], rng: random.Random) 
 
 def _practice(world: World, framing: Framing, rng: random.Random) -> str:
     """A question whose answer stands in it: which letter has this word?"""
-    listed = rng.sample(world.values[rng.choice(list(world.values))], 4)
-    answer = rng.randrange(4)
+    listed = rng.sample(world.values[rng.choice(list(world.values))], rng.randint(2, 4))
+    answer = rng.randrange(len(listed))
     question = Question("practice", FIND.format(v=listed[answer]), tuple(listed), answer)
     return f"{choice_prompt(question, framing)} {framing.letters[answer]}"
 
