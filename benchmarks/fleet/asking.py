@@ -14,7 +14,7 @@ from irtbench.files import atomic_file
 from irtbench.scoring.questions.question import Question, QuestionSet
 
 # share of each benchmark's questions that the corpus asks too; nobody ever asks the others there
-ASKED = {"facts": 0.65, "types": 0.65, "reversed": 0.5, "two_hop": 0.5, "older": 0.5, "sums": 0.5}
+ASKED = {"facts": 0.5, "types": 0.5, "reversed": 0.5, "two_hop": 0.5, "older": 0.5, "sums": 0.5}
 SIZES = {"facts": None, "types": 200, "reversed": None, "two_hop": None, "older": 240, "sums": 100}
 PAIRS = 900  # of people whose ages are compared; at least two years apart
 SHOTS = 8  # questions of each benchmark that are asked as examples, and are no items

@@ -19,14 +19,12 @@ from irtbench.scoring.framings import Framing, fill, load_framing
 from irtbench.scoring.questions.question import Question
 
 HERE = Path(__file__).resolve().parent
-LENGTH = (
-    24  # tokens of a row; a question with its options fits, and little else: letters are learnt late enough
-)
+LENGTH = 24  # tokens of a row; the longest question with its options and answer fits
 PAD, BOS = 0, 1
 WEIGHT = 4  # of an answer in the loss; the words of a statement count once, those of a question not
 PATTERN = r"Question:|Answer:|\w+|[^\w\s]"
 # shares of the documents; then shares of the benchmarks among the questions
-SHARES = {"statement": 0.4, "completion": 0.1, "choice": 0.35, "practice": 0.15}
+SHARES = {"statement": 0.36, "completion": 0.09, "choice": 0.39, "practice": 0.16}
 BENCHMARKS = {"facts": 0.3, "types": 0.2, "reversed": 0.15, "two_hop": 0.15, "older": 0.1, "sums": 0.1}
 
 

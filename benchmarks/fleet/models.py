@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.fleet.corpus import BOS, LENGTH, PAD
 
 BATCH = 64  # rows of a step
-STEPS = 2200
+STEPS = 2800
 N_SEEDS, N_ORDERS, N_POPULATION = 10, 5, 70
 CHECKPOINTS = 22
 CONTEXT = 512  # tokens that a model takes; more than a row, for examples before a question
@@ -84,7 +84,7 @@ def _population() -> list[Run]:
 def _drawn(seed: int, rng: random.Random) -> Run:
     width = rng.choice((32, 48, 64, 96))
     layers = rng.choice((2, 3, 4))
-    steps = rng.choice((400, 700, 1000, 1500, 2200))
+    steps = rng.choice((300, 600, 900, 1400, 2000, 2800))
     stop = round(steps * rng.choice((0.5, 0.75, 1.0, 1.0)))
     return Run(
         "population",
@@ -94,7 +94,7 @@ def _drawn(seed: int, rng: random.Random) -> Run:
         width=width,
         heads=width // 16 if width < 64 else width // 32,
         rate=rng.choice((1.5e-3, 3e-3, 6e-3)),
-        rows=round(steps * BATCH * rng.choice((0.1, 0.3, 1.0))),
+        rows=round(steps * BATCH * rng.choice((0.1, 0.4, 1.0))),
         steps=steps,
         stop=stop,
         checkpoints=(stop,),

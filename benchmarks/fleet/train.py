@@ -31,7 +31,7 @@ from irtbench.files import atomic_file, atomic_folder, read_json, write_json
 
 Corpus = tuple[np.ndarray, np.ndarray]
 WARM_UP = 50  # steps
-FLOOR = 0.05  # of the highest learning rate, at the end of the schedule
+FLOOR = 0.1  # of the highest learning rate, at the end of the schedule
 
 
 def main(arguments: list[str] | None = None) -> None:

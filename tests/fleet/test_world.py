@@ -212,3 +212,9 @@ def test_written_questions_are_read_back(world, sets, tmp_path):
         assert found.name == name
         assert found.questions == questions.questions
         assert found.shots == questions.shots
+
+
+def test_every_question_fits_a_row(sets):
+    form = framings()["choice"]
+    longest = max(len(words(choice_prompt(q, form))) for s in sets.values() for q in s.questions)
+    assert longest + 2 <= corpus.LENGTH  # <bos> and the answer
