@@ -16,7 +16,7 @@ from benchmarks.fleet.world import make_world
 from irtbench.catalogue import catalogue_folder
 from irtbench.errors import InputError
 from irtbench.scoring.engine.language_models import load_language_model
-from irtbench.scoring.fleet.fleets import load_fleet
+from irtbench.scoring.fleet.reading import load_fleet
 
 CPU = torch.device("cpu")
 TINY = Run("seeds", 3, layers=1, width=16, heads=1, rows=4 * BATCH, steps=8, stop=6, checkpoints=(0, 3, 6))
