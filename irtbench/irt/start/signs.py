@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irtbench.irt.cells import right_and_trials
 from irtbench.irt.models import Problem
-from irtbench.irt.parameters import coefficients
+from irtbench.irt.parameters import coefficients, powers
 from irtbench.irt.start.state import Start, prior_terms
 from irtbench.irt.start.steps import item_step
 
@@ -20,7 +20,7 @@ def choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Ten
     """Turn the discrimination of items whose posterior is higher with the other sign."""
     if problem.irt == "1pl" or not problem.priors.negative:
         return start
-    gradient_at_zero = _slope_evidence(start, t, statistics)
+    gradient_at_zero = _slope_evidence(problem, t, statistics)
     doubtful = gradient_at_zero * start.sign < 0
     if problem.known is not None:
         doubtful &= problem.known[:, 0].isnan()
@@ -50,12 +50,13 @@ def choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Ten
     return replace(start, items=items, items_cov=cov, sign=sign)
 
 
-def _slope_evidence(start: Start, t: Tensor, statistics: list[Tensor]) -> Tensor:
+def _slope_evidence(problem: Problem, t: Tensor, statistics: list[Tensor]) -> Tensor:
     """Covariance of response and ability: the derivative of the likelihood by a slope of 0."""
     right, trials = right_and_trials(statistics)
-    share = right.sum(0) / trials.sum(0).clamp_min(1e-6)
-    centred = t[:, None].to(right.dtype)
-    return (centred * (right - trials * share)).sum(0)
+    line = powers(t).T
+    right = line @ right if problem.line(t) is None else right
+    trials = line @ trials
+    return right[1] - trials[1] * right[0] / trials[0].clamp_min(1e-6)
 
 
 def _away(start: Start) -> Tensor:

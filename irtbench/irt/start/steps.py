@@ -50,7 +50,8 @@ def item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor
 
 def ability_step(start: Start, problem: Problem, nodes: Nodes) -> tuple[Start, float]:
     """Newton steps of every model's ability, with its N(0, 1) prior; and the penalised log-likelihood."""
-    at_models = problem.cells.to_models(coefficients(nodes.t, start.parameters(problem))).double()
+    curves = coefficients(nodes.t, start.parameters(problem))
+    at_models = problem.cells.to_models(curves, problem.line(nodes.t)).double()
     centre, spread = start.population
     value = at_models - 0.5 * ((nodes.t - centre) / spread) ** 2
     first = nodes.differentiate(value)
