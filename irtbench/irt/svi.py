@@ -61,9 +61,9 @@ def maximise_elbo(
     In the guide's whitened coordinates the ELBO of a normal posterior has curvature 1 by a mean or an
     element below the diagonal of T, and 2 by a log of its diagonal, so a step along the gradient over that
     curvature is a Newton step. T, whose start is near and whose gradient is noisier, takes half of it. Steps
-    shrink like 1 / (1 + step / half_life). A step draws an antithetic pair. It has converged when the mean ELBO of the last window exceeds that of the window before by less
-    than the tolerance an item or two standard errors. The guide is left at the mean of its parameters over
-    the last window (Polyak averaging).
+    shrink like 1 / (1 + step / half_life). A step draws an antithetic pair. It has converged when the mean
+    ELBO of the last window exceeds that of the window before by less than the tolerance an item or two
+    standard errors. The guide is left at the mean of its parameters over the last window (Polyak averaging).
 
     Args:
         model: the Pyro model.

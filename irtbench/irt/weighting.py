@@ -123,7 +123,6 @@ def _populations(
         Varadhan & Roland (2008), Simple and globally convergent methods for accelerating the convergence
         of any EM algorithm (SQUAREM), https://doi.org/10.1111/j.1467-9469.2007.00585.x
     """
-
     columns = draws.permute(2, 0, 1).contiguous()
     squares = columns**2
 
@@ -200,14 +199,16 @@ def _normal_draws(nodes: Nodes, guide: Posterior, seed: int, most: int = _MOST_D
     uniform = torch.from_numpy(qmc.Sobol(k, rng=seed).random(n)).float()
     shift = torch.rand(n_items, k, generator=torch.Generator().manual_seed(seed))
     shifted = (uniform[:, None] + shift) % 1
-    return torch.special.ndtri(shifted.clamp(1e-6, 1 - 1e-6)).to(guide.items.device)
+    return (2**0.5 * torch.erfinv(2 * shifted.clamp_(1e-6, 1 - 1e-6) - 1)).to(guide.items.device)
 
 
 def _proposals(guide: Posterior, normal: Tensor) -> tuple[Tensor, Tensor]:
     """Draws (n_draws, n_items, K) of a normal somewhat wider than the guide, and their log density."""
     variance = torch.diagonal(guide.items_cov, dim1=1, dim2=2)
     root = torch.linalg.cholesky(guide.items_cov + torch.diag_embed(_RIDGE * variance)) * _WIDER
-    draws = guide.items + torch.einsum("jkl,sjl->sjk", root, normal)
+    draws = guide.items.expand_as(normal).clone()
+    for k in range(normal.shape[2]):
+        draws.addcmul_(root[:, :, k], normal[:, :, k : k + 1])
     return draws, -0.5 * (normal**2).sum(2)
 
 
