@@ -33,7 +33,7 @@ SCHEMA = 1
 _MANIFESTS = ("bank.json", "fit.json", "factors.json", "subset.json")
 
 
-def fingerprint(*parts: bytes | str) -> str:
+def fingerprint(*parts: bytes | memoryview | str) -> str:
     """Hash the parts to 16 hexadecimal digits (SHA-256, truncated).
 
     Example:

@@ -106,7 +106,9 @@ class Cells:
         if self.trials is not None:
             right, trials = y.float(), self.trials[:, part].float()
         elif y.dtype == torch.int8:
-            right, trials = (y > 0).float(), (y != 0).float()
+            right, trials = (torch.empty(y.shape, device=y.device) for _ in range(2))
+            torch.gt(y, 0, out=right)
+            torch.ne(y, 0, out=trials)
         else:
             trials = (~y.isnan()).float()
             right = y.nan_to_num()
@@ -127,27 +129,40 @@ class Cells:
                 total += t.sum(1)
         return found
 
-    def to_nodes(self, weight: Tensor) -> list[Tensor]:
-        r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items)."""
-        shape = (weight.shape[1], self.shape[1])
-        found = [weight.new_empty(shape) for _ in range(self.n_statistics)]
+    def to_nodes(self, weight: Tensor, line: Tensor | None = None) -> list[Tensor]:
+        r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items).
+
+        Args:
+            weight: W (n_models, n_nodes).
+            line: takes the place of W for the first statistic, (n_models, 2): a coefficient that is a
+                straight line in ability asks no more of the responses.
+        """
+        across = [(weight if s or line is None else line).T.contiguous() for s in range(self.n_statistics)]
+        found = [w.new_empty(len(w), self.shape[1]) for w in across]
         if self.complete:
-            found[1] = (self.complete * weight.sum(0))[:, None].expand(shape)
-        across = weight.T.contiguous()
+            found[1] = (self.complete * weight.sum(0))[:, None].expand(-1, self.shape[1])
         for part in self.parts():
             for s, t in self._needed(part):
-                torch.mm(across, t, out=found[s][:, part])
+                torch.mm(across[s], t, out=found[s][:, part])
         return found
 
-    def to_models(self, coefficients: Sequence[Tensor]) -> Tensor:
-        r"""Spread coefficients: :math:`\sum_s T_s η_s^⊤`, (n_models, n_nodes), of η_s (n_nodes, n_items)."""
-        found = coefficients[0].new_zeros(self.shape[0], coefficients[0].shape[0])
+    def to_models(self, coefficients: Sequence[Tensor], line: Tensor | None = None) -> Tensor:
+        r"""Spread coefficients: :math:`\sum_s T_s η_s^⊤`, (n_models, n_nodes), of η_s (n_nodes, n_items).
+
+        Args:
+            coefficients: η_s.
+            line: nodes as (n_nodes, 2), where the first coefficient is a line (2, n_items) in ability.
+        """
+        found = [x.new_zeros(self.shape[0], len(x)) for x in coefficients]
         for part in self.parts():
             for s, t in self._needed(part):
-                found.addmm_(t, coefficients[s][:, part].T)
+                found[s].addmm_(t, coefficients[s][:, part].T)
+        if line is not None:
+            found[0] = found[0] @ line.T
+        total = torch.stack(found).sum(0)
         if self.complete:
-            found += self.complete * coefficients[1].sum(1)
-        return found
+            total += self.complete * coefficients[1].sum(1)
+        return total
 
     def trials_to_nodes(self, weight: Tensor) -> Tensor:
         r"""Gather the trials alone, :math:`W^⊤ T`, (n_nodes, n_items)."""

@@ -17,7 +17,7 @@ from irtbench.irt.bank import ItemBank
 from irtbench.irt.cells import Cells
 from irtbench.irt.likelihood import log_likelihood, marginal_log_likelihood
 from irtbench.irt.nodes import Nodes
-from irtbench.irt.parameters import ItemParameters
+from irtbench.irt.parameters import ItemParameters, powers
 from irtbench.irt.recipes import Population, Priors, Recipe
 from irtbench.responses.matrix import ResponseMatrix
 
@@ -117,6 +117,10 @@ class Problem:
     def pinned(self, items: Tensor) -> Tensor:
         """Items with the fixed ones at their values."""
         return items if self.known is None else torch.where(self.known.isnan(), items, self.known)
+
+    def line(self, ability: Tensor) -> Tensor | None:
+        """What :class:`Cells` needs where a coefficient is a straight line in ability, else None."""
+        return powers(ability) if self.irt in ("1pl", "2pl") and self.cells.family == "bernoulli" else None
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -157,5 +157,5 @@ def _gradient(
 def _fisher(problem: Problem, found: Posterior) -> Tensor:
     """Fisher information of each item's parameters and the 1PL's slope, (n, K + 1, K + 1)."""
     nodes = found.nodes_of_means(problem)
-    statistics = problem.cells.to_nodes(nodes.basis(found.theta).float())
+    statistics = problem.cells.to_nodes(nodes.basis(found.theta).float(), problem.line(found.theta))
     return derivatives(nodes.t, found.parameters(problem), statistics)[1].double()

@@ -30,7 +30,7 @@ from torch.nn.functional import logsigmoid
 
 from irtbench.irt.cells import EXACT
 
-__all__ = ["ItemParameters", "coefficients", "derivatives", "shared_information"]
+__all__ = ["ItemParameters", "coefficients", "derivatives", "powers", "shared_information"]
 
 _MAX_LOGIT = 30.0  # beyond, float32 gives log 0: reached by a stray draw alone
 _MAX_ASYMPTOTE = 12.0
@@ -100,11 +100,20 @@ class ItemParameters:
         return self.log_phi.clamp(-_MAX_LOG_PRECISION, _MAX_LOG_PRECISION).exp()
 
 
+def powers(t: Tensor) -> Tensor:
+    """1 and t, (n_nodes, 2): a straight line at abilities t is their product with its two coefficients."""
+    return torch.stack([torch.ones_like(t), t], dim=1).float()
+
+
 def coefficients(t: Tensor, items: ItemParameters) -> list[Tensor]:
-    """Coefficients of the statistics of :class:`Cells` at nodes t, each (n_nodes, n_items)."""
-    z = _logit(t, items)
+    """Coefficients of the statistics of :class:`Cells` at nodes t, each (n_nodes, n_items).
+
+    The first of plain items is z, a straight line, and told by its coefficients of 1 and t, (2, n_items).
+    """
     if items.plain:
-        return [z, logsigmoid(-z)]
+        line = torch.stack([-items.a * items.b, items.a])
+        return [line, logsigmoid(-(powers(t) @ line))]
+    z = _logit(t, items)
     p, q = _curve(z, items)
     log_p, log_q = p.log(), q.log()
     found = [log_p - log_q, log_q]
@@ -122,7 +131,8 @@ def derivatives(t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) 
     Args:
         t: nodes (n_nodes,).
         items: item parameters.
-        statistics: gathered at the nodes, each (n_nodes, n_items).
+        statistics: gathered at the nodes, each (n_nodes, n_items); the first of plain items with 1 and
+            ability, (2, n_items).
     """
     if items.plain:
         return _plain_derivatives(t, items, statistics)
@@ -149,21 +159,17 @@ def derivatives(t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]) 
 def _plain_derivatives(
     t: Tensor, items: ItemParameters, statistics: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Derivatives of the 1PL and 2PL: residuals and weights, summed with 1, z and z²."""
+    """Derivatives of the 1PL and 2PL: residuals and weights, summed with 1, t - b and its square."""
     right, trials = statistics
-    a = items.a
-    z = _logit(t, items)
-    s = torch.sigmoid(z)
+    a, b, line = items.a, items.b, powers(t)
+    s = torch.sigmoid(line @ torch.stack([-a * b, a]))
     expected = trials * s
-    residual = right - expected
-    by_z, by_slope = residual.sum(0), (residual * z).sum(0)
+    residual, by_t = right - line.T @ expected
     weight = torch.addcmul(expected, expected, s, value=-1.0)
-    w0 = weight.sum(0)
-    weight *= z
-    w1 = weight.sum(0)
-    w2 = (weight * z).sum(0)
-    fisher = torch.stack([a * a * w0, -a * w1, -a * w1, w2], dim=1).reshape(-1, 2, 2)
-    return torch.stack([-a * by_z, by_slope], dim=1), fisher
+    w0, w1, w2 = torch.cat([line, line[:, 1:] ** 2], dim=1).T @ weight
+    away, square = w1 - b * w0, w2 - 2 * b * w1 + b**2 * w0
+    fisher = (a**2 * torch.stack([w0, -away, -away, square])).T.reshape(-1, 2, 2)
+    return torch.stack([-a * residual, a * (by_t - b * residual)], dim=1), fisher
 
 
 def shared_information(t: Tensor, items: ItemParameters) -> list[Tensor]:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 __all__ = ["pareto_k"]
 
+_AT_ONCE = 2**15  # weights worked on at a time: what their grid takes stays in cache
+
 
 def pareto_k(log_weights: Tensor) -> Tensor:
     r"""Shape k of a generalised Pareto distribution fitted to the largest weights of each row.
@@ -30,6 +32,11 @@ def pareto_k(log_weights: Tensor) -> Tensor:
         >>> bool((pareto_k(even) < 0).all())
         True
     """
+    rows = max(1, _AT_ONCE // log_weights.shape[1])
+    return torch.cat([_pareto_k(part) for part in log_weights.split(rows)])
+
+
+def _pareto_k(log_weights: Tensor) -> Tensor:
     n_draws = log_weights.shape[1]
     n_tail = int(min(0.2 * n_draws, 3 * n_draws**0.5))
     top, _ = torch.topk(log_weights.double(), n_tail + 1, dim=1)

@@ -60,10 +60,10 @@ def maximise_elbo(
 
     In the guide's whitened coordinates the ELBO of a normal posterior has curvature 1 by a mean or an
     element below the diagonal of T, and 2 by a log of its diagonal, so a step along the gradient over that
-    curvature is a Newton step. Steps shrink like 1 / (1 + step / half_life). A step draws an antithetic
-    pair. It has converged when the mean ELBO of the last window exceeds that of the window before by less
-    than the tolerance an item or two standard errors. The guide is left at the mean of its parameters over
-    the last window (Polyak averaging).
+    curvature is a Newton step. T, whose start is near and whose gradient is noisier, takes half of it. Steps
+    shrink like 1 / (1 + step / half_life). A step draws an antithetic pair. It has converged when the mean
+    ELBO of the last window exceeds that of the window before by less than the tolerance an item or two
+    standard errors. The guide is left at the mean of its parameters over the last window (Polyak averaging).
 
     Args:
         model: the Pyro model.
@@ -73,8 +73,8 @@ def maximise_elbo(
         report: called with the step and the ELBO.
     """
     elbo = Trace_ELBO()(model, guide)
-    parameters = list(guide.parameters())
-    scale = [0.5 if p in set(guide.log_diagonal) else 1.0 for p in parameters]
+    parameters = [*guide.delta, *guide.log_diagonal, *guide.below]
+    scale = [*(1.0 for _ in guide.delta), *(0.25 for _ in guide.log_diagonal), *(0.5 for _ in guide.below)]
     average = [torch.zeros_like(p) for p in parameters]
     trace: list[float] = []
     strays, flat = 0, False

@@ -27,8 +27,9 @@ __all__ = ["settle_populations", "weigh_items"]
 
 _BUDGET = 2e7  # evaluations of a coefficient
 _MOST_DRAWS, _FEWEST_DRAWS = 256, 16  # the fewest times 2 ** K
+_FIRST_DRAWS = 64  # that settle the populations before SVI, which goes on from there
 _FEW, _MANY = 1500, 4000  # items that settle the populations, before SVI and after it
-_AT_ONCE = 2**20  # values held at a time
+_AT_ONCE = 2**17  # values held at a time: what stays in cache
 _WIDER = 1.2  # proposals' sd by the guide's
 _EM_STEPS, _EM_TOLERANCE, _MAX_STRETCH = 20, 3e-3, 8.0
 _FIRST_STEPS = 5  # of EM before SVI, which goes on from there
@@ -44,8 +45,8 @@ def settle_populations(problem: Problem, guide: Posterior, seed: int) -> Posteri
     own = replace(problem, cells=problem.cells.take(sample), group=problem.group[sample])
     part = guide.take(sample)
     nodes = guide.nodes(problem)
-    statistics = own.cells.to_nodes(_expected_basis(nodes, guide))
-    draws, log_q = _proposals(part, _normal_draws(nodes, part, seed))
+    statistics = own.cells.to_nodes(_expected_basis(nodes, guide), problem.line(guide.theta))
+    draws, log_q = _proposals(part, _normal_draws(nodes, part, seed, _FIRST_DRAWS))
     log_lik = _log_likelihood(own, part, nodes, statistics, draws)
     mean, spread = _populations(own, part, draws, log_lik - log_q, _FIRST_STEPS)
     return replace(guide, mean=mean, spread=spread)
@@ -68,7 +69,7 @@ def weigh_items(problem: Problem, guide: Posterior, seed: int) -> Posterior:
         Yao, Vehtari, Simpson & Gelman (2018), Yes, but did it work?, https://arxiv.org/abs/1802.02538
     """
     nodes = guide.nodes(problem)
-    statistics = problem.cells.to_nodes(_expected_basis(nodes, guide))
+    statistics = problem.cells.to_nodes(_expected_basis(nodes, guide), problem.line(guide.theta))
     normal = _normal_draws(nodes, guide, seed)
     draws, log_q = _proposals(guide, normal)
     log_lik = _log_likelihood(problem, guide, nodes, statistics, draws)
@@ -122,14 +123,21 @@ def _populations(
         Varadhan & Roland (2008), Simple and globally convergent methods for accelerating the convergence
         of any EM algorithm (SQUAREM), https://doi.org/10.1111/j.1467-9469.2007.00585.x
     """
+    columns = draws.permute(2, 0, 1).contiguous()
+    squares = columns**2
 
     def em(state: Tensor) -> tuple[Tensor, float]:
         """The next state, and the log posterior of this one."""
         mean, spread = state[0], state[1].exp()
-        weighted = log_w + _log_prior(draws, mean, spread, problem.group)
-        value = float(torch.logsumexp(weighted, dim=0).double().sum()) + log_hyperprior(mean, spread, problem)
-        items, cov, _ = _moments(draws, weighted)
-        variance = torch.diagonal(cov, dim1=1, dim2=2)
+        centre, tie = mean[problem.group].T, (spread**-2)[problem.group].T
+        weighted = log_w - (0.5 * tie * centre**2 - 0.5 * tie.log()).sum(0)
+        for x, square, m, t in zip(columns, squares, centre, tie, strict=True):
+            weighted.addcmul_(square, t, value=-0.5).addcmul_(x, t * m)
+        total = torch.logsumexp(weighted, dim=0)
+        value = float(total.double().sum()) + log_hyperprior(mean, spread, problem)
+        weight = (weighted - total).exp_()
+        items = torch.stack([(weight * x).sum(0) for x in columns], dim=1)
+        variance = torch.stack([(weight * x).sum(0) for x in squares], dim=1) - items**2
         mean, spread = update_populations(items, variance, mean, spread, problem)
         return torch.stack([mean, spread.log()]), value
 
@@ -178,27 +186,29 @@ def _again(
     return replace(found, items=items, items_cov=cov, pareto_k=k_hat), share
 
 
-def _normal_draws(nodes: Nodes, guide: Posterior, seed: int) -> Tensor:
+def _normal_draws(nodes: Nodes, guide: Posterior, seed: int, most: int = _MOST_DRAWS) -> Tensor:
     """Quasi-random standard normal draws (n_draws, n_items, K), as many as the budget allows.
 
     Each item has a random shift of its own (Cranley & Patterson 1976, https://doi.org/10.1137/0713071): an
     extreme draw that all items shared would carry the populations away.
     """
     n_items, k = guide.items.shape
-    n = _MOST_DRAWS
+    n = most
     while n > _FEWEST_DRAWS * 2**k and n * nodes.n * n_items > _BUDGET:
         n //= 2
     uniform = torch.from_numpy(qmc.Sobol(k, rng=seed).random(n)).float()
     shift = torch.rand(n_items, k, generator=torch.Generator().manual_seed(seed))
     shifted = (uniform[:, None] + shift) % 1
-    return torch.special.ndtri(shifted.clamp(1e-6, 1 - 1e-6)).to(guide.items.device)
+    return (2**0.5 * torch.erfinv(2 * shifted.clamp_(1e-6, 1 - 1e-6) - 1)).to(guide.items.device)
 
 
 def _proposals(guide: Posterior, normal: Tensor) -> tuple[Tensor, Tensor]:
     """Draws (n_draws, n_items, K) of a normal somewhat wider than the guide, and their log density."""
     variance = torch.diagonal(guide.items_cov, dim1=1, dim2=2)
     root = torch.linalg.cholesky(guide.items_cov + torch.diag_embed(_RIDGE * variance)) * _WIDER
-    draws = guide.items + torch.einsum("jkl,sjl->sjk", root, normal)
+    draws = guide.items.expand_as(normal).clone()
+    for k in range(normal.shape[2]):
+        draws.addcmul_(root[:, :, k], normal[:, :, k : k + 1])
     return draws, -0.5 * (normal**2).sum(2)
 
 
@@ -207,15 +217,20 @@ def _log_likelihood(
 ) -> Tensor:
     """Log-likelihood of each draw of each item, (n_draws, n_items)."""
     found = draws.new_empty(draws.shape[:2])
-    n_items = draws.shape[1]
-    width = max(1, _AT_ONCE // nodes.n)
+    n_draws, n_items, k = draws.shape
+    width = min(n_items, max(1, _AT_ONCE // nodes.n))
+    together = max(1, _AT_ONCE // (nodes.n * width))
     for first in range(0, n_items, width):
-        part = slice(first, min(first + width, n_items))
-        own = guide.take(torch.arange(part.start, part.stop, device=draws.device))
-        gathered = [f[:, part] for f in statistics]
-        for s in range(len(draws)):
-            etas = coefficients(nodes.t, own.parameters(problem, draws[s, part]))
-            found[s, part] = sum((f * eta).sum(0) for f, eta in zip(gathered, etas, strict=True))
+        part = slice(first, first + width)
+        gathered = [f[:, None, part] for f in statistics]
+        for start in range(0, n_draws, together):
+            some = draws[start : start + together, part]
+            own = replace(guide, sign=guide.sign[part].repeat(len(some)))
+            etas = coefficients(nodes.t, own.parameters(problem, some.reshape(-1, k)))
+            found[start : start + together, part] = sum(
+                (f * eta.view(len(eta), *some.shape[:2])).sum(0)
+                for f, eta in zip(gathered, etas, strict=True)
+            )
     return found
 
 

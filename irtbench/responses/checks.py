@@ -119,7 +119,7 @@ def refuse_disconnected(R: ResponseMatrix) -> None:
     reached[np.argmax(some)] = True
     while True:
         items = observed[reached].any(axis=0)
-        wider = np.asarray(observed[:, items].any(axis=1))
+        wider = np.asarray((observed & items).any(axis=1))
         if wider.sum() == reached.sum():
             break
         reached = wider

@@ -157,18 +157,18 @@ class ResponseMatrix:
     @cached_property
     def kind(self) -> Literal["binary", "binomial", "continuous"]:
         """``binary`` (0/1), ``binomial`` (k of n samples) or ``continuous`` responses."""
-        seen = self.values[self.observed]
         if self.trials is not None:
-            count = seen.astype(np.float64) * self.trials[self.observed]
+            count = self.values[self.observed].astype(np.float64) * self.trials[self.observed]
             whole = bool(np.all(np.abs(count - np.round(count)) < 1e-3))
             return "binomial" if whole else "continuous"
-        return "binary" if bool(np.all((seen == 0) | (seen == 1))) else "continuous"
+        binary = (self.values == 0) | (self.values == 1) | ~self.observed
+        return "binary" if binary.all() else "continuous"
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of ids, tables, values, trials and metric."""
         return fingerprint(
-            self.values.tobytes(),
+            np.ascontiguousarray(self.values).reshape(-1).view(np.uint8).data,  # no copy
             b"" if self.trials is None else self.trials.tobytes(),
             self.models.to_csv(),
             self.items.to_csv(),

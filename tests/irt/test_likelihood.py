@@ -9,7 +9,7 @@ from irtbench.irt import simulate
 from irtbench.irt.cells import EXACT, Cells
 from irtbench.irt.likelihood import log_likelihood, marginal_log_likelihood
 from irtbench.irt.nodes import Nodes
-from irtbench.irt.parameters import ItemParameters, coefficients, derivatives
+from irtbench.irt.parameters import ItemParameters, coefficients, derivatives, powers
 from irtbench.responses.matrix import ResponseMatrix
 
 N_MODELS, N_ITEMS = 30, 41
@@ -84,7 +84,8 @@ def test_value_and_gradient_equal_the_plain_formula(name, monkeypatch):
 def test_derivatives_are_those_of_the_likelihood(name):
     _, cells, theta, items = case(name)
     nodes = Nodes(-4.0, 4.0, 64)
-    statistics = cells.to_nodes(nodes.basis(theta.detach()).float())
+    line = powers(theta.detach()) if items.plain else None
+    statistics = cells.to_nodes(nodes.basis(theta.detach()).float(), line)
     found, fisher = derivatives(nodes.t, items, statistics)
     value = sum((f * eta).sum() for f, eta in zip(statistics, coefficients(nodes.t, items), strict=True))
     given = (items.b, items.log_a, items.logit_c, items.logit_d, items.log_phi)

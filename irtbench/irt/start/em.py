@@ -36,9 +36,9 @@ def refine_start(problem: Problem, start: Start, grid: Tensor) -> Start:
         number += 1
         joint = node_log_posterior(grid, start.parameters(problem), problem.cells)
         weight = torch.softmax(joint, dim=1)
-        statistics = problem.cells.to_nodes(weight)
-        moved = item_step(start, problem, grid, statistics)
         theta = weight @ grid
+        statistics = problem.cells.to_nodes(weight, problem.line(theta))
+        moved = item_step(start, problem, grid, statistics)
         theta_sd = (weight @ grid**2 - theta**2).clamp_min(1e-12).sqrt()
         moved = standardised(replace(moved, theta=theta, theta_sd=theta_sd), problem)
         sd = torch.diagonal(moved.items_cov, dim1=1, dim2=2).sqrt()

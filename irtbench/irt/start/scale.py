@@ -51,7 +51,7 @@ def _onto_bank(start: Start, problem: Problem) -> Start:
     fixed = (~problem.known[:, 0].isnan()).nonzero()[:, 0]
     nodes = start.nodes(problem)
     curves = coefficients(nodes.t, start.parameters(problem).take(fixed))
-    first = nodes.differentiate(problem.fixed_cells.to_models(curves))
+    first = nodes.differentiate(problem.fixed_cells.to_models(curves, problem.line(nodes.t)))
     second = nodes.differentiate(first)
     x = torch.stack([torch.ones_like(start.theta), start.theta - start.theta.mean()], dim=1).double()
     still = x.new_tensor([0.0, 1.0])

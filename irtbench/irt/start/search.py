@@ -35,7 +35,7 @@ def find_start(
     for number in range(1, max_passes + 1):
         nodes = start.nodes(problem)
         basis = nodes.basis(start.theta)
-        statistics = problem.cells.to_nodes(basis.float())
+        statistics = problem.cells.to_nodes(basis.float(), problem.line(start.theta))
         for _ in range(3 if number == 1 else 2):
             start = item_step(start, problem, nodes.t, statistics)
         if number in (2, 3):

@@ -17,6 +17,7 @@ from irtbench.irt.start.state import Start, prior_terms
 __all__ = ["ability_step", "item_step", "population_step"]
 
 _MAX_STEP = 1.0  # no parameter moves further in one Newton step
+_AT_REST = 1e-6  # product of two steps that rounding may turn
 _ITEMS_AT_ONCE = 2048
 _RIDGE = 1e-5
 _BOUNDS = {
@@ -34,7 +35,7 @@ def item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor
     cov = _within_prior(_inverse(fisher + torch.diag_embed(precision)), precision)
     newton = (cov @ g[..., None])[..., 0]
     # an item whose steps turn back on themselves is overshooting: its next steps are halved
-    turned = (newton * start.last_step).sum(1) < 0
+    turned = (newton * start.last_step).sum(1) < -_AT_REST
     damping = torch.where(turned, 0.5 * start.damping, (1.2 * start.damping).clamp(max=1.0))
     step = (damping[:, None] * newton).clamp(-_MAX_STEP, _MAX_STEP)
     items = problem.pinned(_bounded(start.items + step, problem))
@@ -50,7 +51,8 @@ def item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor
 
 def ability_step(start: Start, problem: Problem, nodes: Nodes) -> tuple[Start, float]:
     """Newton steps of every model's ability, with its N(0, 1) prior; and the penalised log-likelihood."""
-    at_models = problem.cells.to_models(coefficients(nodes.t, start.parameters(problem))).double()
+    curves = coefficients(nodes.t, start.parameters(problem))
+    at_models = problem.cells.to_models(curves, problem.line(nodes.t)).double()
     centre, spread = start.population
     value = at_models - 0.5 * ((nodes.t - centre) / spread) ** 2
     first = nodes.differentiate(value)
