@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from irtbench.variance.difference import Difference
     from irtbench.variance.halves import one_run_each, statistics_by_half
     from irtbench.variance.intervals import item_interval, joint_interval, paired_interval
-    from irtbench.variance.item_analysis import item_statistics, split_stability
+    from irtbench.variance.item_analysis import item_statistics
     from irtbench.variance.monotonicity import monotonicity_of
     from irtbench.variance.multiplicity import adjusted
     from irtbench.variance.ordering import decision_accuracy, decision_accuracy_by_step
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         signal_and_noise,
         snr,
     )
+    from irtbench.variance.stability import split_stability
     from irtbench.variance.standard_errors import clustered_se, generation_noise, standard_error
     from irtbench.variance.subset import SubsetVariance, random_estimates, subset_variance
     from irtbench.variance.table import variance_report
@@ -126,10 +127,8 @@ __getattr__, __dir__ = lazy_names(
             "joint_interval",
             "paired_interval",
         ),
-        "irtbench.variance.item_analysis": (
-            "item_statistics",
-            "split_stability",
-        ),
+        "irtbench.variance.item_analysis": ("item_statistics",),
+        "irtbench.variance.stability": ("split_stability",),
         "irtbench.variance.monotonicity": ("monotonicity_of",),
         "irtbench.variance.multiplicity": ("adjusted",),
         "irtbench.variance.power": (

@@ -1,8 +1,7 @@
-"""Item analysis: how hard an item is, how well it tells models apart, and whether that carries over."""
+"""Item analysis: how hard an item is, and how well it tells models apart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,12 +9,13 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.responses.splits import model_groups
 from irtbench.variance.standard_errors import stated
 
-__all__ = ["Statistic", "discrimination", "item_statistics", "split_stability"]
+__all__ = ["Statistic", "discrimination", "discrimination_of_sides", "item_statistics"]
 
 Statistic = Literal["item_rest", "item_total"]
+_VALUES = 2**22  # held at a time
+_CONSTANT = 1e-10
 
 
 def item_statistics(R: ResponseMatrix, *, level: float = 0.95) -> pd.DataFrame:
@@ -92,132 +92,63 @@ def discrimination(R: ResponseMatrix, statistic: Statistic = "item_rest") -> np.
     Raises:
         InputError: fewer than 3 models, or unknown ``statistic``.
     """
+    return discrimination_of_sides(R, np.ones((1, R.n_models)), statistic)[0][0]
+
+
+def discrimination_of_sides(
+    R: ResponseMatrix, sides: np.ndarray, statistic: Statistic = "item_rest"
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`discrimination` over parts of the models, all parts at once, and the mean responses.
+
+    Args:
+        R: responses.
+        sides: 1 where a model belongs to a side, else 0, (n_sides, n_models).
+        statistic: without (``item_rest``) or with the item itself (``item_total``).
+
+    Returns:
+        Correlations and mean responses, each (n_sides, n_items).
+
+    Raises:
+        InputError: fewer than 3 models, or unknown ``statistic``.
+    """
     if statistic not in ("item_rest", "item_total"):
         raise InputError(f"statistic must be 'item_rest' or 'item_total', got {statistic!r}")
     if R.n_models < 3:
         raise InputError(
             f"item analysis correlates over models: at least 3 are needed, there are {R.n_models}"
         )
-    found = np.full(R.n_items, np.nan)
+    sides = np.asarray(sides, dtype=np.float64)
+    found, means = (np.full((len(sides), R.n_items), np.nan) for _ in range(2))
+    at_once = max(1, _VALUES // R.n_models)
     for name in dict.fromkeys(R.benchmarks):
         own = np.flatnonzero(R.benchmarks == name)
-        y, seen = R.values[:, own].astype(np.float64), R.observed[:, own]
-        filled = np.nan_to_num(y)
-        total, count = filled.sum(axis=1, keepdims=True), seen.sum(axis=1, keepdims=True).astype(float)
-        if statistic == "item_rest":
-            score = (total - filled) / np.where(count > 1, count - 1, np.nan)
-        else:
-            score = np.broadcast_to(total / np.where(count > 0, count, np.nan), y.shape)
-        found[own] = _correlations(y, np.where(seen, score, np.nan))
-    return found
+        total = np.nan_to_num(R.values[:, own]).sum(axis=1, dtype=np.float64, keepdims=True)
+        count = R.observed[:, own].sum(axis=1, dtype=np.float64, keepdims=True)
+        for first in range(0, len(own), at_once):
+            part = own[first : first + at_once]
+            seen = R.observed[:, part]
+            y = np.nan_to_num(R.values[:, part].astype(np.float64))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rest = (total - y) / (count - 1) if statistic == "item_rest" else total / count
+            scored = seen & np.isfinite(rest)
+            rest = np.where(scored, rest, 0.0)
+            found[:, part] = _correlations(sides, np.where(scored, y, 0.0), rest, scored)
+            with np.errstate(invalid="ignore"):
+                means[:, part] = (sides @ y) / (sides @ seen)
+    return found, means
 
 
-def split_stability(
-    R: ResponseMatrix,
-    kinds: Sequence[Literal["random", "capability"]] = ("random", "capability"),
-    *,
-    n_splits: int = 100,
-    kept: float = 0.9,
-    statistic: Statistic = "item_rest",
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Whether items that tell some models apart also tell others apart: many splits of the models in two.
+def _correlations(sides: np.ndarray, x: np.ndarray, y: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each pair of columns over the models of each side, (n_sides, n_items).
 
-    ``random``: halves at random. ``capability``: the weaker half against the stronger. Both keep the same
-    number of models a side, a random ``kept`` of each half, so that they can be compared and the second
-    one varies too. All runs of one model (the same ``name``) stay on one side. Describe the distribution
-    with ``table.groupby("kind")["pearson"].describe()``.
-
-    Args:
-        R: responses of at least 12 models.
-        kinds: how to split.
-        n_splits: splits of each kind.
-        kept: share of each half that a split keeps.
-        statistic: ``item_rest`` or ``item_total``.
-        seed: of the splits.
-
-    Returns:
-        DataFrame, a row a split: ``kind``, ``split``, ``n_train``, ``n_test`` (models), ``n_items`` (that
-        vary on both sides), ``pearson`` and ``spearman`` of the items' discriminations on both sides,
-        ``difficulty`` (Pearson, of the difficulties), ``spread_train`` and ``spread_test`` (sd of the
-        scores: models that are alike show less discrimination).
-
-    Raises:
-        InputError: fewer than 12 models, or an argument out of range.
-
-    References:
-        Madaan et al. (2024), section 4, Fig. 3, https://arxiv.org/abs/2406.10229
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> ability, difficulty = rng.normal(size=(40, 1)), rng.normal(size=200)
-        >>> R = ResponseMatrix.of((rng.logistic(size=(40, 200)) < ability - difficulty) * 1)
-        >>> split_stability(R, n_splits=5).groupby("kind")["n_items"].size().to_dict()
-        {'capability': 5, 'random': 5}
+    A column whose variance is below ``_CONSTANT`` of its mean square is constant but for rounding: NaN.
     """
-    unknown = set(kinds) - {"random", "capability"}
-    if unknown or not kinds:
-        raise InputError(f"kinds must be 'random' and 'capability', got {list(kinds)}")
-    if n_splits < 1 or not 0 < kept <= 1:
-        raise InputError(f"n_splits must be at least 1 and kept in (0, 1], got {n_splits} and {kept}")
-    groups = model_groups(R)
-    names = groups.unique()
-    if len(names) < 12:
-        raise InputError(f"splitting models for item analysis needs at least 12, there are {len(names)}")
-    scores = R.scores().groupby(groups).mean().reindex(names)
-    by_strength = scores.sort_values(ascending=R.metric.higher_is_better, kind="stable").index.to_numpy(
-        object
-    )
-    half = len(names) // 2
-    size = max(3, int(kept * half + 1e-9))
-    rows = []
-    for kind in kinds:
-        for k in range(n_splits):
-            rng = np.random.default_rng([seed, k, kind == "random"])
-            order = rng.permutation(by_strength) if kind == "random" else by_strength
-            sides = (rng.choice(part, size, replace=False) for part in (order[:half], order[-half:]))
-            weak, strong = (R.take(groups.isin(side).to_numpy()) for side in sides)
-            rows.append({"kind": kind, "split": k, **_agreement(weak, strong, statistic)})
-    return stated(
-        {column: [row[column] for row in rows] for column in rows[0]},
-        statistic=statistic,
-        kept=kept,
-        n_splits=n_splits,
-        seed=seed,
-    )
-
-
-def _agreement(train: ResponseMatrix, test: ResponseMatrix, statistic: Statistic) -> dict[str, float]:
-    from scipy.stats import rankdata
-
-    a, b = (discrimination(side, statistic) for side in (train, test))
-    usable = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[usable], b[usable]
-    hard = [np.nanmean(np.where(side.observed, side.values, np.nan), axis=0) for side in (train, test)]
-    return {
-        "n_train": train.n_models,
-        "n_test": test.n_models,
-        "n_items": int(usable.sum()),
-        "pearson": _correlation(a, b),
-        "spearman": _correlation(rankdata(a), rankdata(b)),
-        "difficulty": _correlation(*hard),
-        "spread_train": float(train.scores().std(ddof=1)),
-        "spread_test": float(test.scores().std(ddof=1)),
-    }
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    return float(_correlations(a[:, None], b[:, None])[0])
-
-
-def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each pair of columns, over the rows where both are there."""
-    both = ~(np.isnan(x) | np.isnan(y))
-    n = np.maximum(both.sum(axis=0), 1)
-    x, y = (np.where(both, v, 0.0) for v in (x, y))
-    x, y = (np.where(both, v - v.sum(axis=0) / n, 0.0) for v in (x, y))
-    product = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
-    tiny = 1e-12 * n  # sums of squares of rounding errors: the column is constant
-    return np.asarray(
-        np.divide((x * y).sum(axis=0), product, out=np.full(x.shape[1], np.nan), where=product > tiny)
-    )
+    n = np.maximum(sides @ seen, 1.0)
+    mean_x, mean_y = (sides @ x) / n, (sides @ y) / n
+    square_x, square_y = (sides @ x**2) / n, (sides @ y**2) / n
+    var_x, var_y = square_x - mean_x**2, square_y - mean_y**2
+    cov = (sides @ (x * y)) / n - mean_x * mean_y
+    varies = (var_x > _CONSTANT * square_x) & (var_y > _CONSTANT * square_y)
+    found = np.full(cov.shape, np.nan)
+    np.divide(cov, np.sqrt(np.where(varies, var_x * var_y, 1.0)), out=found, where=varies)
+    return np.clip(found, -1.0, 1.0)

@@ -8,9 +8,10 @@ from shared import needs_shared
 
 from irtbench.errors import InputError
 from irtbench.responses import Metric, ResponseMatrix
-from irtbench.variance.item_analysis import discrimination, item_statistics, split_stability
+from irtbench.variance.item_analysis import discrimination, discrimination_of_sides, item_statistics
 from irtbench.variance.pruning import pruning_sweep, rank_tau
 from irtbench.variance.runs import runs_of
+from irtbench.variance.stability import split_stability
 
 
 def responses(seed=0, n_models=40, n_items=60, missing=0.0, slopes=None, spread=1.0):
@@ -43,6 +44,16 @@ def test_correlations_are_scipys(missing):
         found = table[["difficulty_low", "difficulty_high"]].iloc[i].tolist()
         assert found == pytest.approx(list(wilson), abs=1e-10)
         assert table["difficulty"].iloc[i] == pytest.approx(1 - y.mean())
+
+
+def test_sides_are_fits_of_their_models():
+    R = responses(4, missing=0.2)
+    sides = np.random.default_rng(0).random((5, R.n_models)) < 0.5
+    found, means = discrimination_of_sides(R, sides)
+    for side, telling, mean in zip(sides, found, means, strict=True):
+        alone = R.take(side)
+        assert telling == pytest.approx(discrimination(alone), nan_ok=True, abs=1e-10)
+        assert mean == pytest.approx(np.nanmean(alone.values, axis=0, dtype=float), nan_ok=True)
 
 
 def test_items_without_variation_have_no_discrimination():
