@@ -18,7 +18,7 @@ from irtbench.irt.bank import ItemBank
 from irtbench.irt.blocks import blocks_at, posterior_of, scalar_blocks
 from irtbench.irt.cells import Cells
 from irtbench.irt.fitted import IRTFit
-from irtbench.irt.grid import choose_grid, with_grid_abilities
+from irtbench.irt.grid import choose_grid, may_integrate, with_grid_abilities
 from irtbench.irt.guide import NormalGuide
 from irtbench.irt.joint import joined_posterior
 from irtbench.irt.models import Problem, irt_model
@@ -39,6 +39,7 @@ __all__ = ["fit"]
 METHODS = ("svi", "laplace", "nuts")
 _ONE_THREAD = 50_000_000  # cells; two threads on a busy machine cost ten times one
 _BAD_K = 0.7
+_FEW_PASSES = 8
 
 
 def fit(
@@ -106,10 +107,7 @@ def fit(
     began = time.perf_counter()
     with _threads(responses), pyro_isolated(seed, where), objective_bar("fit", progress) as report:
         problem = _problem(responses, chosen, bank, where)
-        start = find_start(problem)
-        grid = choose_grid(problem, start, method) if method != "nuts" else None
-        if grid is not None:
-            start = refine_start(problem, start, grid)
+        start, grid = _start(problem, method)
         draws, checks, held = None, None, None
         if method == "nuts":
             found, outcome, draws, checks = _nuts(problem, start, seed, report)
@@ -137,6 +135,21 @@ def _problem(
         chosen, Cells.of(responses, chosen.likelihood, where), torch.from_numpy(codes).to(where)
     )
     return problem if bank is None else problem.linked(bank, responses)
+
+
+def _start(problem: Problem, method: str) -> tuple[Start, Tensor | None]:
+    """The penalised maximum, and the grid of abilities where they are integrated out.
+
+    With few items the maximum over abilities and items together lies where discriminations run away, so
+    a few passes towards it are enough before the abilities are integrated out.
+    """
+    if not may_integrate(problem, method):
+        return find_start(problem), None
+    start = find_start(problem, max_passes=_FEW_PASSES)
+    grid = choose_grid(problem, start, method)
+    if grid is None:
+        return (start if start.converged else find_start(problem, go_on=start)), None
+    return refine_start(problem, start, grid), grid
 
 
 def _svi(

@@ -12,10 +12,19 @@ from irtbench.irt.models import Problem
 from irtbench.irt.posterior import Posterior
 from irtbench.irt.start.state import Start
 
-__all__ = ["choose_grid", "with_grid_abilities"]
+__all__ = ["choose_grid", "may_integrate", "with_grid_abilities"]
 
 _MOST_NODES, _MOST_WORK = 512, 3e8  # a finer grid, or more multiplications, would cost too much
 _FAIRLY_KNOWN, _FEW_MODELS = 30, 2  # items from which abilities are fairly known; models an item
+
+
+def may_integrate(problem: Problem, method: str) -> bool:
+    """Whether θ is integrated out, if a grid of it is affordable."""
+    n_models, n_items = problem.cells.shape
+    if n_models <= n_items or problem.known is not None or problem.irt == "4pl" or method == "nuts":
+        return False
+    fairly = n_items >= _FAIRLY_KNOWN and n_models <= _FEW_MODELS * n_items
+    return not (method == "svi" and problem.irt in ("1pl", "2pl") and fairly)
 
 
 def choose_grid(problem: Problem, start: Start, method: str) -> Tensor | None:
@@ -27,10 +36,7 @@ def choose_grid(problem: Problem, start: Start, method: str) -> Tensor | None:
     learned from whole posteriors then. So are those of a 4PL: at the mode its populations run to steep
     curves between narrow asymptotes.
     """
-    if len(start.theta) <= len(start.items) or problem.known is not None or problem.irt == "4pl":
-        return None
-    fairly = len(start.items) >= _FAIRLY_KNOWN and len(start.theta) <= _FEW_MODELS * len(start.items)
-    if method == "svi" and problem.irt in ("1pl", "2pl") and fairly:
+    if not may_integrate(problem, method):
         return None
     low, high = start.theta - 6 * start.theta_sd, start.theta + 6 * start.theta_sd
     apart = 0.5 * float(torch.quantile(start.theta_sd, 0.1))

@@ -20,6 +20,7 @@ def find_start(
     *,
     max_passes: int = 100,
     tolerance: float = 0.05,
+    go_on: Start | None = None,
     report: Callable[[int, float], None] | None = None,
 ) -> Start:
     """Find the penalised maximum by block Newton.
@@ -28,11 +29,12 @@ def find_start(
         problem: IRT model, priors and responses.
         max_passes: passes after which to stop.
         tolerance: largest change of an ability between passes at which to stop, in posterior sds.
+        go_on: a search that stopped before.
         report: called with the pass and the penalised log-likelihood.
     """
-    start = first_guess(problem)
+    start = first_guess(problem) if go_on is None else go_on
     fewest = max(3, len(problem.sites) + 1)  # signs take three; asymptotes settle late
-    for number in range(1, max_passes + 1):
+    for number in range(start.passes + 1, max_passes + 1):
         nodes = start.nodes(problem)
         basis = nodes.basis(start.theta)
         statistics = problem.cells.to_nodes(basis.float(), problem.line(start.theta))
