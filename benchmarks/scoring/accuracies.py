@@ -47,7 +47,7 @@ def main() -> None:
         answered = list(_answered(model, given))
         for answers, prompts in answered:
             rows.append(_row(answers) | _beside_lm_eval(answers, prompts, run, given.lm_eval))
-            print(json.dumps(rows[-1]), flush=True)
+            print({k: v for k, v in rows[-1].items() if k != "correct"}, flush=True)
     table = pd.DataFrame(rows)
     table.to_parquet(given.out / "accuracies.parquet")
     (given.out / "accuracies.md").write_text("\n".join(_page(table)) + "\n", encoding="utf-8")
