@@ -19,7 +19,7 @@ SEED = 20240
 
 @dataclass(frozen=True)
 class Cell:
-    """A simulated matrix with its truth: P = c + (1 - c) σ(a (θ - b))."""
+    """A simulated matrix with its truth: P = c + (1 - c) σ(a (θ - b)), or ``p`` where that is given."""
 
     name: str
     y: np.ndarray  # (n_models, n_items) int8, what would be answered
@@ -29,6 +29,7 @@ class Cell:
     a: np.ndarray
     b: np.ndarray
     c: np.ndarray
+    p: np.ndarray | None = None
 
     @property
     def irt(self) -> str:
@@ -39,7 +40,7 @@ class Cell:
     @property
     def probability(self) -> np.ndarray:
         """True P(right), (n_models, n_items)."""
-        return curve(self.theta, self.a, self.b, self.c)
+        return curve(self.theta, self.a, self.b, self.c) if self.p is None else self.p
 
     def responses(self, *, complete: bool = False) -> np.ndarray:
         """0/1 as float32, NaN where a tool may not look; ``complete`` is for tools that know no missing cells."""
@@ -88,7 +89,7 @@ def simulate(name: str, seed: int = SEED, size: tuple[int, int] | None = None) -
 def save(cell: Cell, path: Path) -> None:
     """Write a cell for the workers."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {k: v for k, v in vars(cell).items() if k != "name"}
+    arrays = {k: v for k, v in vars(cell).items() if k != "name" and v is not None}
     np.savez(path, name=np.array(cell.name), **arrays)
 
 

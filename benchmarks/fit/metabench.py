@@ -1,6 +1,6 @@
 """irtbench beside mirt on a real leaderboard: results/metabench.md.
 
-    python benchmarks/fit/metabench.py [--data ../shared/data] [--tools "irtbench svi" ...]
+    python benchmarks/fit/metabench.py [--data ../shared/data] [--tools "irtbench" ...]
 
 The Open LLM Leaderboard responses that metabench published, 6,349 models × 1,075 items in seven
 blocks, each with the parameters of a maximum-likelihood fit by R mirt. A tenth of the responses is
@@ -113,7 +113,7 @@ def main() -> None:
     """Run what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--tools", nargs="+", default=["irtbench svi", "irtbench laplace", "mirt, no SE"])
+    parser.add_argument("--tools", nargs="+", default=["irtbench", "irtbench laplace", "mirt, no SE"])
     parser.add_argument(
         "--limit", type=float, default=1800.0, help="wall seconds after which a run is stopped"
     )

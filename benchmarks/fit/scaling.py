@@ -1,6 +1,6 @@
-"""How irtbench's cost grows with models, items and missing responses: results/scaling.md and scaling.svg.
+"""How irtbench's cost grows with models, items, missing responses and dimensions: results/scaling.md, scaling.svg.
 
-    python benchmarks/fit/scaling.py [--tools irtbench "irtbench laplace"] [--axes models items missing]
+    python benchmarks/fit/scaling.py [--tools irtbench "irtbench laplace"] [--axes models items missing dimensions]
 
 Each point is one fit of a simulated 2PL in a fresh process on one core. Along an axis one thing
 changes from the base of 200 models × 2,000 items with 10 % missing. Continues where it was; runs
@@ -41,19 +41,41 @@ def thinned(missing: float) -> Cell:
     return dataclasses.replace(cell, seen=~cell.held & (u < (1 - missing) / 0.9))
 
 
-# an axis: its points, and the cell at a point; one of dimensions, for `fit_factors`, would belong here
+def turned(dimensions: float) -> Cell:
+    """The size of the base with several abilities: z = Σ a_d θ_d + d, log |a| ~ N(0, 0.4), a_d ≥ 0."""
+    rng, d = np.random.default_rng([3, int(dimensions)]), int(dimensions)
+    theta, slopes = rng.normal(size=(MODELS, d)), np.abs(rng.normal(size=(ITEMS, d)))
+    slopes *= np.exp(rng.normal(0, 0.4, (ITEMS, 1))) / np.linalg.norm(slopes, axis=1, keepdims=True)
+    p = 1 / (1 + np.exp(-(theta @ slopes.T - rng.normal(0, 1.2, ITEMS))))
+    held = rng.random(p.shape) < 0.1
+    y, zero = (rng.random(p.shape) < p).astype(np.int8), np.zeros(ITEMS)
+    return Cell("S2-2pl", y, ~held, held, theta[:, 0], zero + 1, zero, zero, p)
+
+
+def as_asked(tool: Tool, axis: str, point: float) -> Tool:
+    """The tool, or irtbench's multidimensional 2PL by the same method."""
+    if axis != "dimensions":
+        return tool
+    return dataclasses.replace(
+        tool, peer="irtbench_factors", options={**tool.options, "dimensions": int(point)}
+    )
+
+
+# an axis: its points, and the cell at a point
 AXES: dict[str, tuple[list[float], Callable[[float], Cell]]] = {
     "models": ([50, 100, 200, 400, 800, 1600], lambda n: sized(int(n), ITEMS)),
     "items": ([500, 1000, 2000, 4000, 8000, 16000], lambda n: sized(MODELS, int(n))),
     "missing": ([0.1, 0.3, 0.5, 0.7, 0.9], thinned),
+    "dimensions": ([1, 2, 3, 4, 6], turned),
 }
+SHARES = ("missing", "dimensions")  # drawn on a plain scale
 
 
 def table(records: list[dict]) -> pd.DataFrame:
     """A row a point, medians over runs; ``exponent`` is the local power of growth of CPU seconds along the axis."""
     found = pd.DataFrame(records)
     place = ["axis", "tool", "point", "n_models", "n_items", "filed_under"]
-    numbers = ["seen", "cpu_s", "peak_mb", "p_rmse", "theta_rmse", "b_rmse", "a_rmse"]
+    numbers = ["seen", "cpu_s", "peak_mb", "p_rmse", "theta_rmse"]
     by = found.groupby(place)
     found = by[numbers].median().assign(runs=by.size()).reset_index()
     log = np.log(found[["cpu_s", "point"]]).groupby([found["axis"], found["tool"]]).diff()
@@ -77,14 +99,16 @@ def markdown(found: pd.DataFrame, about: dict) -> str:
             "",
             f"## {axis}",
             "",
-            "| models × items | missing | fit | CPU s | power | peak MB | P-RMSE | θ RMSE |",
+            "| models × items | missing | dimensions | fit | CPU s | power | peak MB | P-RMSE | θ RMSE |",
         ]
-        lines += ["|--:|--:|---|--:|--:|--:|--:|--:|"]
+        lines += ["|--:|--:|--:|---|--:|--:|--:|--:|--:|"]
         for row in here.sort_values(["point", "tool"]).itertuples():
-            power = f"{row.exponent:.2f}" if axis != "missing" and np.isfinite(row.exponent) else "–"
+            power = f"{row.exponent:.2f}" if axis not in SHARES and np.isfinite(row.exponent) else "–"
+            several = axis == "dimensions"
             lines.append(
-                f"| {row.n_models} × {row.n_items:,} | {1 - row.seen:.0%} | {row.tool} | {row.cpu_s:.3f} | {power}"
-                f" | {row.peak_mb:.0f} | {row.p_rmse:.4f} | {row.theta_rmse:.3f} |"
+                f"| {row.n_models} × {row.n_items:,} | {1 - row.seen:.0%} | {int(row.point) if several else 1} | {row.tool} | {row.cpu_s:.3f} | {power}"
+                f" | {row.peak_mb:.0f} | {row.p_rmse:.4f}"
+                f" | {'–' if several else f'{row.theta_rmse:.3f}'} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -103,14 +127,15 @@ def plot(found: pd.DataFrame, path: Path) -> None:
         for tool, line in found[found["axis"] == axis].groupby("tool"):
             line = line.sort_values("point")
             panel.plot(line["point"], line["cpu_s"], marker="o", label=tool)
-            if axis != "missing":
+            if axis not in SHARES:
                 x = line["point"].to_numpy()
                 panel.plot(x, line["cpu_s"].iloc[-1] * x / x[-1], color="0.75", linewidth=1, zorder=0)
         panel.set_yscale("log")
-        if axis != "missing":
+        if axis not in SHARES:
             panel.set_xscale("log", base=2)
             panel.set_xticks(line["point"], [f"{int(x):,}" for x in line["point"]], fontsize=7)
-        panel.set_xlabel(f"share missing ({MODELS} × {ITEMS:,})" if axis == "missing" else axis)
+        name = {"missing": "share missing", "dimensions": "dimensions"}.get(axis)
+        panel.set_xlabel(f"{name} ({MODELS} × {ITEMS:,})" if name else axis)
         panel.grid(color="0.92")
     panels[0][0].set_ylabel("CPU seconds of the fit")
     panels[0][0].legend(frameon=False, fontsize=8)
@@ -121,7 +146,7 @@ def plot(found: pd.DataFrame, path: Path) -> None:
 
 def one_point(runs: Runs, tool: Tool, axis: str, point: float, turn: int, given: argparse.Namespace) -> None:
     """Fit one point of an axis, unless it was fitted before."""
-    place = f"{axis}-{point:g}"
+    place, tool = f"{axis}-{point:g}", as_asked(tool, axis, point)
     if runs.of(tool, place, turn):
         return
     cell, data = AXES[axis][1](point), given.work.resolve() / f"scaling-{place}.npz"

@@ -59,8 +59,8 @@ class Tool:
         if self.requires:
             given = [f"{k}={v}" for k, v in {**self.options, "epochs": self.epochs}.items() if v is not None]
             return " ".join([*self.requires, *given])
-        call = (HERE / "peers" / "irtbench.py").read_bytes()
-        parts = [call, *(p.read_bytes() for p in _sources())]
+        call = (HERE / "peers" / f"{self.peer}.py").read_bytes()
+        parts = [call, *(p.read_bytes() for p in _sources("factors" in self.peer))]
         return f"source {hashlib.sha256(bytes(1).join(parts)).hexdigest()[:10]}"
 
     def cut_at(self, cell: str) -> tuple[int, int] | None:
@@ -73,12 +73,12 @@ class Tool:
         return next((self.skip[k] for k in (cell, cell.split("-")[0], design) if k in self.skip), None)
 
 
-def _sources() -> list[Path]:
+def _sources(factors: bool) -> list[Path]:
     """irtbench's code, without the rooms that a fit does not enter."""
     rooms = [ROOT / "irtbench" / room for room in ("irt", "responses")]
     top = [ROOT / "irtbench" / f"{name}.py" for name in ("__init__", "_lazy", "errors", "files")]
     recipes = sorted((ROOT / "models").rglob("*.toml"))
-    code = (p for room in rooms for p in room.rglob("*.py") if "factors" not in p.parts)
+    code = (p for room in rooms for p in room.rglob("*.py") if factors or "factors" not in p.parts)
     return sorted(code) + top + recipes
 
 
@@ -89,7 +89,6 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("irtbench", "irtbench", about="fit(R, irt=...)"),
-        Tool("irtbench svi", "irtbench", options={"method": "svi"}, about='fit(R, irt=..., method="svi")'),
         Tool("irtbench laplace", "irtbench", options={"method": "laplace"}, about='fit(..., method="laplace")'),
         Tool(
             "mirt", "mirt", ("mirt==1.2.0",), {"errors": True, "score": "EAP"},

@@ -7,7 +7,6 @@ evenly spaced items of each by lm-eval's own backend from the same text. Continu
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +48,9 @@ def main() -> None:
             rows.append(_row(answers) | _beside_lm_eval(answers, prompts, run, given.lm_eval))
             print({k: v for k, v in rows[-1].items() if k != "correct"}, flush=True)
     table = pd.DataFrame(rows)
+    if (given.out / "accuracies.parquet").is_file():  # what other models gave stays
+        before = pd.read_parquet(given.out / "accuracies.parquet")
+        table = pd.concat([before[~before["model"].isin(given.models)], table], ignore_index=True)
     table.to_parquet(given.out / "accuracies.parquet")
     (given.out / "accuracies.md").write_text("\n".join(_page(table)) + "\n", encoding="utf-8")
     print(f"-> {given.out}")
