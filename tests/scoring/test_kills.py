@@ -24,10 +24,9 @@ def test_killed_runs_go_on_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_many_killed_runs_go_on_to_the_same_bits(tmp_path, seed):
-    hits, runs = map(int, killing(tmp_path, seed, 100))
-    assert hits >= 100
+def test_many_killed_runs_go_on_to_the_same_bits(tmp_path):
+    hits, runs = map(int, killing(tmp_path, 1, 30))
+    assert hits >= 30
     assert runs > 1
 
 
