@@ -15,7 +15,7 @@ test: lint types
 	$(PYTEST)
 
 slow: $(VENV)/.ready
-	$(PYTEST) -m "slow and not gpu and not peer"
+	$(PYTEST) --dist worksteal -m "slow and not gpu and not peer"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

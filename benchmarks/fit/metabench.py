@@ -46,11 +46,11 @@ def reference(folder: Path, models: list[str], items: list[str]) -> np.ndarray:
     return g + (u - g) / (1 + np.exp(-np.clip(of_item * a + d, -500, 500)))
 
 
-def as_cell(responses: ib.ResponseMatrix, held: np.ndarray) -> Cell:
+def as_cell(responses: ib.ResponseMatrix, held: np.ndarray, irt: str) -> Cell:
     """The responses in the form that the workers read; the truth, unknown here, is zeros."""
     models, items = np.zeros(responses.n_models), np.zeros(responses.n_items)
     y = np.nan_to_num(responses.values).astype(np.int8)
-    return Cell("metabench-2pl", y, responses.observed & ~held, held, models, items, items, items)
+    return Cell(f"metabench-{irt}", y, responses.observed & ~held, held, models, items, items, items)
 
 
 def fit_all(folder: Path, runs: Runs, given: argparse.Namespace) -> None:
@@ -61,6 +61,7 @@ def fit_all(folder: Path, runs: Runs, given: argparse.Namespace) -> None:
     block = pd.read_parquet(folder / "items.parquet").astype({"item": str, "block": str})
     block = block.set_index("item")["block"].reindex(R.item_ids).to_numpy()
     mirt = reference(folder, R.model_ids, R.item_ids)
+    itemtype = pd.read_csv(folder / "mirt_fits.csv").set_index("block")["itemtype"].str.lower()
     held = R.observed & (np.random.default_rng(SEED).random(R.shape) < 0.1) & np.isfinite(mirt)
     share = np.nanmean(np.where(held, np.nan, R.values), axis=0)
     for name in [*sorted(set(block)), "all"]:
@@ -71,20 +72,23 @@ def fit_all(folder: Path, runs: Runs, given: argparse.Namespace) -> None:
         about = {"n_models": here.n_models, "n_items": here.n_items, "responses": int(here.observed.sum())}
         about |= {"held_out": len(y), "mirt_log_loss": log_loss(mirt[np.ix_(rows, columns)][scored], y)}
         about |= {"share_log_loss": log_loss(np.broadcast_to(share[columns], scored.shape)[scored], y)}
-        data = given.work.resolve() / f"metabench-{name}.npz"
+        held_out, all_seen = (scored, "2pl", name), (scored & False, itemtype.get(name), f"{name}, saw them")
         for tool in (TOOLS[t] for t in given.tools):
-            if runs.of(tool, name, 0) or (name == "all" and tool.requires):
-                continue
-            cost, found = launch(
-                tool, as_cell(here, scored), data, seed=0, core=given.core, limit=given.limit
-            )
-            p = found.get("probability")
-            p = curve(*(found[k] for k in ("theta", "a", "b", "c"))) if p is None else p
-            record = {"tool": tool.name, "cell": name, "round": 0, "filed_under": tool.version, "cut": None}
-            record |= about | cost | {"log_loss": log_loss(p[scored], y), "machine": machine()}
-            runs.add(record | {k: found[k].item() for k in ("converged",) if k in found})
-            print(f"{name} {tool.name}: {record['log_loss']:.4f}, {cost['cpu_s']:.1f} CPU s", flush=True)
-        data.unlink(missing_ok=True)
+            for hidden, irt, cell in (held_out, all_seen):
+                peers_do_not = tool.requires and (name == "all" or cell != name)
+                if irt is None or peers_do_not or runs.of(tool, cell, 0):
+                    continue
+                record = about | {"tool": tool.name, "cell": cell, "block": name, "irt": irt, "round": 0}
+                record |= {"filed_under": tool.version, "cut": None, "machine": machine()}
+                data = given.work.resolve() / f"metabench-{name}-{irt}.npz"
+                asked = as_cell(here, hidden, irt)
+                cost, found = launch(tool, asked, data, seed=0, core=given.core, limit=given.limit)
+                data.unlink(missing_ok=True)
+                p = found.get("probability")
+                p = curve(*(found[k] for k in ("theta", "a", "b", "c"))) if p is None else p
+                record |= cost | {"log_loss": log_loss(p[scored], y)}
+                runs.add(record | {k: found[k].item() for k in ("converged",) if k in found})
+                print(f"{cell} {tool.name}: {record['log_loss']:.4f}, {cost['cpu_s']:.1f} CPU s", flush=True)
 
 
 def markdown(found: pd.DataFrame) -> str:
@@ -94,16 +98,17 @@ def markdown(found: pd.DataFrame) -> str:
         "",
         "Written by `python benchmarks/fit/metabench.py`. Log-loss on a tenth of the responses, in nats. irtbench (2PL) did"
         " not see them, nor did mirt for Python (2PL); **R mirt saw them**: its parameters are those published with the data (2PL, 3PL or 4PL by block,"
-        " maximum likelihood), so its figure is that of a training set. The last column predicts every model by the item's"
+        " maximum likelihood), so its figure is that of a training set. The rows *saw them* are on one footing with it: R"
+        " mirt's model of the block, fitted to all responses. The last column predicts every model by the item's"
         " share of right answers. In *all*, one ability has to serve five benchmarks, and mirt's still is one for each block.",
         "",
-        "| block | models × items | responses | fit | CPU s | log-loss | R mirt, saw them | item's share |",
-        "|---|--:|--:|---|--:|--:|--:|--:|",
+        "| block | models × items | responses | fit | IRT | CPU s | log-loss | R mirt, saw them | item's share |",
+        "|---|--:|--:|---|---|--:|--:|--:|--:|",
     ]
     for r in found.itertuples():
         mark = " (not converged)" if r.converged is False else ""
         lines.append(
-            f"| {r.cell} | {r.n_models:,} × {r.n_items:,} | {r.responses:,} | {r.tool}{mark} | {r.cpu_s:.1f}"
+            f"| {r.cell} | {r.n_models:,} × {r.n_items:,} | {r.responses:,} | {r.tool}{mark} | {r.irt.upper()} | {r.cpu_s:.1f}"
             f" | {r.log_loss:.4f} | {r.mirt_log_loss:.4f} | {r.share_log_loss:.4f} |"
         )
     return "\n".join(lines) + "\n"
@@ -127,7 +132,11 @@ def main() -> None:
         return
     runs = Runs(given.out / "metabench.jsonl")
     fit_all(folder, runs, given)
-    found = pd.DataFrame(runs.records).sort_values(["cell", "tool"], key=lambda x: x.replace("all", "zz"))
+    found = (
+        pd.DataFrame(runs.records)
+        .fillna({"irt": "2pl"})
+        .sort_values(["cell", "tool"], key=lambda x: x.replace("all", "zz"))
+    )
     found.to_parquet(given.out / "metabench.parquet", index=False)
     (given.out / "metabench.md").write_text(markdown(found), encoding="utf-8")
     print(f"-> {given.out / 'metabench.md'}")

@@ -53,10 +53,11 @@ def test_holm_against_a_worked_example():
 def test_nuts_is_calibrated(monkeypatch):
     for name, value in sbc.CHAINS.items():
         monkeypatch.setattr(nuts, name, value)
-    found = sbc.table(ranks("nuts", "learned", 12, 8, 40)).set_index("quantity")
+    found = sbc.table(ranks("nuts", "learned", 12, 8, 20)).set_index("quantity")
     assert (found["p"] > 1e-3).all()  # family-wise: a true posterior fails once in a thousand runs
-    # sd of (truth - mean) / sd is 1; of one quantity a data set with a standard error of 1 / √80, times 3
-    assert found["sd_of_z"].between(0.66, 1.34).all()
+    # sd of (truth - mean) / sd is 1; of one quantity a data set with a standard error of 1 / √40, times 3;
+    # benchmarks/fit/sbc.py runs more data sets
+    assert found["sd_of_z"].between(0.53, 1.47).all()
 
 
 @pytest.mark.slow
