@@ -85,10 +85,11 @@ class Cells:
         return 2 if self.family == "bernoulli" else 5
 
     @cached_property
-    def _floats(self) -> list[Tensor] | None:
+    def _floats(self) -> dict[int, list[Tensor]] | None:
+        """The statistics of a small matrix by the start of their slice: each a block of its own in memory."""
         if self.shape[0] * self.shape[1] * self.n_statistics > _FLOATS:
             return None
-        return self._made(slice(0, self.shape[1]))
+        return {part.start: self._made(part) for part in self.parts()}
 
     def parts(self) -> Iterator[slice]:
         """Slices of items that are worked on at a time: what stays in cache as floats."""
@@ -98,8 +99,8 @@ class Cells:
             yield slice(start, min(start + width, n_items))
 
     def statistics(self, part: slice) -> list[Tensor]:
-        """Statistics of a slice of items, each (n_models, n_part) float32, 0 where missing."""
-        return self._made(part) if self._floats is None else [x[:, part] for x in self._floats]
+        """Statistics of one of :meth:`parts`, each (n_models, n_part) float32, 0 where missing."""
+        return self._made(part) if self._floats is None else self._floats[part.start]
 
     def _made(self, part: slice) -> list[Tensor]:
         y = self.values[:, part]
