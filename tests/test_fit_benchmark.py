@@ -199,7 +199,7 @@ def test_irtbench_is_filed_under_its_source(monkeypatch):
     own = TOOLS["irtbench"]
     assert own.version.startswith("source ")
     assert dataclasses.replace(own).version == own.version
-    monkeypatch.setattr("benchmarks.fit.tools._sources", lambda: [HERE / "cells.py"])
+    monkeypatch.setattr("benchmarks.fit.tools._sources", lambda factors: [HERE / "cells.py"])
     assert dataclasses.replace(own).version != own.version
     assert TOOLS["py-irt"].version == "py-irt==0.7.1 torch==2.13.0 priors=vague epochs=2000"
 
