@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from irtbench.files import atomic_file
 from irtbench.report import fit_plots, plots, tables
 from irtbench.report.drawing import svg
-from irtbench.report.page import data_section, render_page, reproduce_section
+from irtbench.report.page import data_section, render_page, reproduce_section, save_page
 from irtbench.report.wording import fit_verdict
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ _SECTIONS = (
 
 def write_fit_report(path: str | Path, **content: Any) -> None:
     """Write the page; the arguments are those of :func:`render_fit_report`."""
-    page = render_fit_report(**content)
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    save_page(path, render_fit_report(**content))
 
 
 def render_fit_report(

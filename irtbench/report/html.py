@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from irtbench.compare import CONTROL
-from irtbench.files import atomic_file
 from irtbench.report import plots, tables, wording
 from irtbench.report.drawing import svg
-from irtbench.report.page import data_section, render_page, reproduce_section
+from irtbench.report.page import data_section, render_page, reproduce_section, save_page
 
 if TYPE_CHECKING:
     from irtbench.irt import IRTFit
@@ -33,9 +32,7 @@ _SECTIONS = (
 
 def write_report(path: str | Path, **content: Any) -> None:
     """Write the report; the arguments are those of :func:`render_report`."""
-    page = render_report(**content)
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    save_page(path, render_report(**content))
 
 
 def render_report(

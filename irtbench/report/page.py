@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from irtbench.files import atomic_file
 from irtbench.report import tables
 
 if TYPE_CHECKING:
     from irtbench.responses import ResponseMatrix
 
-__all__ = ["data_section", "render_page", "reproduce_section"]
+__all__ = ["data_section", "render_page", "reproduce_section", "save_page"]
+
+
+def save_page(path: str | Path, page: str) -> None:
+    """Write a page, whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def render_page(template: str, **content: Any) -> str:

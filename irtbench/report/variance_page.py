@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from irtbench.files import atomic_file
 from irtbench.report import findings, subset_plots, tables, variance_plots, view_plots
 from irtbench.report.drawing import PALETTE, svg
-from irtbench.report.page import data_section, render_page, reproduce_section
+from irtbench.report.page import data_section, render_page, reproduce_section, save_page
 
 if TYPE_CHECKING:
     from irtbench.compare import SubsetStudy
@@ -33,9 +32,7 @@ _SECTIONS = {
 
 def write_variance_report(path: str | Path, **content: Any) -> None:
     """Write the page; the arguments are those of :func:`render_variance_report`."""
-    page = render_variance_report(**content)
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    save_page(path, render_variance_report(**content))
 
 
 def render_variance_report(
