@@ -63,6 +63,12 @@ def score(
         int | None,
         typer.Option("--permute", min=0, help="Seed: put the options in a random order.", show_default=False),
     ] = None,
+    shot_order: Annotated[
+        int | None,
+        typer.Option(
+            "--shot-order", min=0, help="Seed: put the examples in a random order.", show_default=False
+        ),
+    ] = None,
     metric: Annotated[
         str | None,
         typer.Option("--metric", help="Of the matrices, with commas; else acc,prob.", show_default=False),
@@ -121,7 +127,7 @@ def score(
     if not questions:
         raise InputError("no questions: give a file, a folder or a dataset of the hub with --questions")
     _check_folder(session, out)
-    models = load_fleet(model or fleet or "").only(only or [])
+    models = load_fleet(model or fleet or "", only or [])
     framings = [load_framing(name) for name in _listed(framing)]
     sets = []
     for source in questions:
@@ -131,7 +137,15 @@ def score(
     if dry_run:
         from irtbench.scoring.fleet.tasks import make_tasks
 
-        tasks = make_tasks(sets, framings, shots=shots, permute=permute, limit=limit, decoding=decoding)
+        tasks = make_tasks(
+            sets,
+            framings,
+            shots=shots,
+            permute=permute,
+            shot_order=shot_order,
+            limit=limit,
+            decoding=decoding,
+        )
         _estimate(session, models, tasks, out, dtype, device, budget)
         return
     from irtbench.scoring.scored import score as run
@@ -145,6 +159,7 @@ def score(
         out,
         shots=shots,
         permute=permute,
+        shot_order=shot_order,
         limit=limit,
         decoding=decoding,
         metrics=None if metric is None else _listed(metric),

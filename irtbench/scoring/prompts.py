@@ -46,7 +46,12 @@ class Prompt:
 
 
 def make_prompts(
-    questions: QuestionSet, framing: Framing, *, shots: int | None = None, permute: int | None = None
+    questions: QuestionSet,
+    framing: Framing,
+    *,
+    shots: int | None = None,
+    permute: int | None = None,
+    shot_order: int | None = None,
 ) -> list[Prompt]:
     """Render every question of a set.
 
@@ -59,6 +64,7 @@ def make_prompts(
         framing: how to put them.
         shots: number of examples; by default the framing's, and none if the set has none.
         permute: seed of an order of the options; None: the order of the set.
+        shot_order: seed of the order in which these examples stand, one for a subject; None: as they come.
 
     Raises:
         InputError: too few examples, more options than letters, or a kind of question that the framing
@@ -88,7 +94,7 @@ def make_prompts(
         )
         warnings.warn(message, DataWarning, stacklevel=2)
         count = 0
-    prefixes = _Prefixes(questions, framing, count, permute)
+    prefixes = _Prefixes(questions, framing, count, permute, shot_order)
     prompts = []
     for question in questions.questions:
         prefix = prefixes.of(question)
@@ -98,7 +104,7 @@ def make_prompts(
 
 
 def option_order(seed: int, id: str, n_options: int) -> list[int]:
-    """Return a random order of options: position in the prompt → position in the question.
+    """Return a random order of options (or examples): position in the prompt → position in the question.
 
     The positions are sorted by 8 bytes each of SHAKE-256 of the seed and the id, so that every order is as
     likely as any other and depends on nothing else.
@@ -133,8 +139,11 @@ def prompts_fingerprint(prompts: Iterable[Prompt]) -> str:
 class _Prefixes:
     """Descriptions and examples, each rendered once and shared by all questions that have them."""
 
-    def __init__(self, questions: QuestionSet, framing: Framing, count: int, seed: int | None) -> None:
-        self.questions, self.framing, self.count, self.seed = questions, framing, count, seed
+    def __init__(
+        self, questions: QuestionSet, framing: Framing, count: int, permute: int | None, order: int | None
+    ) -> None:
+        self.questions, self.framing, self.count = questions, framing, count
+        self.permute, self.order = permute, order
         self.known: dict[tuple[str, tuple[Question, ...]], str] = {}
         self.plain: dict[str, str] = {}
         self.firsts: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
@@ -173,6 +182,8 @@ class _Prefixes:
     def _render(self, subject: str, shots: tuple[Question, ...]) -> str:
         key = subject, shots
         if key not in self.known:
+            if self.order is not None:
+                shots = tuple(shots[k] for k in option_order(self.order, subject, len(shots)))
             self.known[key] = self._description(subject) + "".join(map(self._example, shots))
         return self.known[key]
 
@@ -182,7 +193,7 @@ class _Prefixes:
         return fill(self.framing.description_without_subject, {})
 
     def _example(self, shot: Question) -> str:
-        framing, shot = self.framing, _permuted(shot, self.seed)
+        framing, shot = self.framing, _permuted(shot, self.permute)
         if not framing.target:
             raise InputError(f"framing {framing.name!r} has no 'target', so it takes no examples")
         values = {"answer": shot.right}

@@ -66,6 +66,7 @@ def score(
     *,
     shots: int | None = None,
     permute: int | None = None,
+    shot_order: int | None = None,
     limit: int | None = None,
     decoding: Decoding | None = None,
     metrics: Sequence[str] | None = None,
@@ -92,6 +93,7 @@ def score(
         folder: where results go.
         shots: examples before each question; None: as the framing says.
         permute: seed of the order of options; None: as they come.
+        shot_order: seed of the order of examples; None: as they come.
         limit: items of each set, the first ones.
         decoding: how answers are written where a framing has no options; None: greedily.
         metrics: of the matrices; by default ``acc``, ``prob`` and ``exact_match``, where they can be had.
@@ -116,7 +118,15 @@ def score(
             f"framing {written[0]!r} has no options, so it makes no lm-eval samples; leave them out"
         )
     fleet = models if isinstance(models, Fleet) else load_fleet(models)
-    tasks = make_tasks(questions, framings, shots=shots, permute=permute, limit=limit, decoding=decoding)
+    tasks = make_tasks(
+        questions,
+        framings,
+        shots=shots,
+        permute=permute,
+        shot_order=shot_order,
+        limit=limit,
+        decoding=decoding,
+    )
     groups = make_groups(fleet, tasks, folder / STORE, dtype=dtype, device=device)
     failed = run_groups(
         groups,

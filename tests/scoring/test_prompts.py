@@ -6,9 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections import Counter
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,6 @@ from irtbench.errors import DataWarning, InputError
 from irtbench.scoring import Framing, Question, QuestionSet, load_framing, make_prompts, prompts_fingerprint
 from irtbench.scoring import read_questions as read
 from irtbench.scoring.framings import framing_names
-from irtbench.scoring.prompts import option_order
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "data" / "lm_eval_prompts.json").read_text(encoding="utf-8"))
@@ -345,43 +342,6 @@ def test_an_answer_that_is_written_freely():
     assert prompt.prefix == "Question: 1?\nAnswer: One\n\n"
     assert (prompt.stem, prompt.reference) == ("Question: 2 + 2?\nAnswer:", " #### 4")
     assert (prompt.options, prompt.texts, prompt.answer) == ((), (), -1)
-
-
-def test_a_permutation_moves_the_answer_with_its_option():
-    plain = make_prompts(SET, load_framing("completion"))
-    moved = make_prompts(SET, load_framing("completion"), permute=3)
-    assert [sorted(p.texts) for p in moved] == [sorted(p.texts) for p in plain]
-    assert [p.texts[p.answer] for p in moved] == [p.texts[p.answer] for p in plain]
-    orders = [option_order(3, q.id, 3) for q in SUMS]
-    assert [p.texts for p in moved] == [
-        tuple(q.choices[k] for k in order) for q, order in zip(SUMS, orders, strict=True)
-    ]
-    assert len(set(map(tuple, orders))) > 1
-
-
-def test_a_permutation_depends_on_seed_and_id_only():
-    framing = load_framing("choice")
-    whole = {p.id: p for p in make_prompts(SET, framing, permute=1)}
-    backwards = make_prompts(replace(SET, questions=SUMS[:0:-1]), framing, permute=1)
-    assert all(whole[p.id] == p for p in backwards)
-    other = make_prompts(SET, framing, permute=2)
-    assert any(whole[p.id].stem != p.stem for p in other)
-    assert len({id(p.prefix) for p in whole.values()}) == 1  # an example has one order in all prefixes
-    assert whole["q0"].prefix != make_prompts(SET, framing)[0].prefix
-
-
-def test_the_answer_of_a_permuted_example_moves_too():
-    prefix = make_prompts(SET, load_framing("choice"), permute=5)[0].prefix
-    for shot, block in zip(SHOTS, prefix.split("\n\n")[1:-1], strict=False):
-        *lines, last = block.split("\n")
-        assert f"{last.removeprefix('Answer: ')}. {shot.right}" in lines
-
-
-def test_every_order_is_as_likely_as_any_other():
-    counts = Counter(tuple(option_order(0, f"q{k}", 3)) for k in range(6000))
-    assert set(counts) == set(permutations(range(3)))
-    # χ² with 5 degrees of freedom; 25.7 is exceeded with probability 1e-4
-    assert sum((c - 1000) ** 2 / 1000 for c in counts.values()) < 25.7
 
 
 def test_the_fingerprint_tells_every_difference():

@@ -25,7 +25,7 @@ _KEYS = (*_TEXTS, *_NUMBERS, *_LISTS, "commits")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
-def load_fleet(name_or_path: str | Path) -> Fleet:
+def load_fleet(name_or_path: str | Path, only: Sequence[str] = ()) -> Fleet:
     """Load a fleet: of the catalogue, a TOML file, or one model (folder, GGUF file, hub id ``id@revision``).
 
     A file has ``[[models]]`` tables and, before them, ``[defaults]`` for all of them. A table gives ``id`` (a
@@ -36,8 +36,13 @@ def load_fleet(name_or_path: str | Path) -> Fleet:
     takes ``seed``, ``step``, ``tokens`` or ``billions`` (of tokens) from the revision; ``commits`` maps
     revisions to commits; ``tokens_per_step`` gives the tokens of each step.
 
+    Args:
+        name_or_path: of the fleet, the file or the model.
+        only: conditions on its models, see :meth:`Fleet.only`; the folders of others need not be there.
+
     Raises:
-        InputError: no such fleet, file, folder or id; a file that is not a fleet.
+        InputError: no such fleet, file, folder or id; a file that is not a fleet; a condition that no
+            model meets.
 
     Example:
         >>> load_fleet("EleutherAI/pythia-70m@step1000").models[0].name
@@ -46,23 +51,33 @@ def load_fleet(name_or_path: str | Path) -> Fleet:
     text = str(name_or_path)
     path = Path(text).expanduser()
     if path.is_file() and path.suffix == ".gguf":
-        return Fleet(path.stem, (FleetModel(path.stem, str(path.resolve())),))
+        return Fleet(path.stem, (FleetModel(path.stem, str(path.resolve())),)).only(only)
     if path.is_file():
         if path.suffix != ".toml":
             raise InputError(f"{text}: is a file, but not a fleet (.toml) and not the folder of a model")
-        return _read(path)
+        return _chosen(path, only)
     if path.is_dir():
-        return Fleet(path.resolve().name, (FleetModel(path.resolve().name, str(_model_folder(path))),))
+        found = _model_folder(path)
+        return Fleet(found.name, (FleetModel(found.name, str(found)),)).only(only)
     shipped = {p.stem: p for p in sorted(catalogue_folder("fleets").glob("*.toml"))}
     if text in shipped:
-        return _read(shipped[text])
+        return _chosen(shipped[text], only)
     id, _, revision = text.partition("@")
     if _HUB_ID.fullmatch(id) and not text.startswith(".") and path.suffix != ".toml":
         name = id.partition("/")[2] + (f"@{revision}" if revision else "")
-        return Fleet(name, (FleetModel(name, id, revision or "main"),))
+        return Fleet(name, (FleetModel(name, id, revision or "main"),)).only(only)
     near = difflib.get_close_matches(text, shipped, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else f" (fleets of the catalogue: {', '.join(shipped)})"
     raise InputError(f"{text}: no such fleet, TOML file, model folder or hub id{guess}")
+
+
+def _chosen(path: Path, only: Sequence[str]) -> Fleet:
+    """The part of a fleet's file that is wanted, with all of its folders there."""
+    fleet = _read(path).only(only)
+    for model in fleet:
+        if model.is_folder:
+            _model_folder(Path(model.id), f"{path}: {model.name}: ")
+    return fleet
 
 
 def _read(path: Path) -> Fleet:
@@ -140,7 +155,7 @@ def _model(entry: dict[str, Any], where: str, folder: Path) -> FleetModel:
     place = Path(id).expanduser()
     place = place if place.is_absolute() else folder / place
     if place.exists() or not _HUB_ID.fullmatch(id) or id.startswith("."):
-        id = str(_model_folder(place, f"{where}: "))
+        id = str(place.resolve())
         short = place.resolve().stem if place.is_file() else place.resolve().name
         if revision is not None or commit is not None:
             raise InputError(f"{where}: {id} is a folder, so it has no revision or commit")
@@ -186,7 +201,8 @@ def _model_folder(path: Path, where: str = "") -> Path:
     if path.is_file() and path.suffix == ".gguf":
         return path
     if not path.is_dir():
-        raise InputError(f"{where}{path}: no such model folder")
+        hint = "; make it first, or take a part of the fleet with --only" if where else ""
+        raise InputError(f"{where}{path}: no such model folder{hint}")
     if not (path / "config.json").is_file():
         raise InputError(f"{where}{path}: no model lies there (no config.json)")
     return path

@@ -54,6 +54,7 @@ def make_tasks(
     *,
     shots: int | None = None,
     permute: int | None = None,
+    shot_order: int | None = None,
     limit: int | None = None,
     decoding: Decoding | None = None,
 ) -> list[Task]:
@@ -63,7 +64,8 @@ def make_tasks(
         questions: sets with different names.
         framings: with different names.
         shots: examples before each question; None: as the framing says.
-        permute: seed of the order of options and shots; None: as they come.
+        permute: seed of the order of options; None: as they come.
+        shot_order: seed of the order of examples; None: as they come.
         limit: items of each set, the first ones; None: all.
         decoding: how answers to framings of kind ``generation`` are written; None: greedily.
 
@@ -84,11 +86,12 @@ def make_tasks(
     for asked in questions:
         chosen = asked if limit is None else asked.take(limit)
         for framing in framings:
-            prompts = make_prompts(chosen, framing, shots=shots, permute=permute)
+            prompts = make_prompts(chosen, framing, shots=shots, permute=permute, shot_order=shot_order)
             about = {
                 "prompts": prompts_fingerprint(prompts),
                 "shots": shots,
                 "permute": permute,
+                "shot_order": shot_order,
                 "limit": limit,
             }
             writing = Writing(framing, decoding or Decoding()) if framing.kind == "generation" else None
