@@ -6,7 +6,7 @@ WORKERS ?= 2
 # one thread a worker: more would fight over the cores
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-.PHONY: demo test slow lint types clean
+.PHONY: demo test slow paper lint types clean
 
 demo: $(VENV)/.ready
 	$(BIN)/irtbench demo --out irtbench-demo --force
@@ -16,6 +16,9 @@ test: lint types
 
 slow: $(VENV)/.ready
 	$(PYTEST) --dist worksteal -m "slow and not gpu and not peer"
+
+paper: $(VENV)/.ready
+	$(BIN)/python benchmarks/paper/seedlings.py
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

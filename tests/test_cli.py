@@ -267,20 +267,41 @@ def test_force_does_not_delete_a_folder_of_others(files, tmp_path):
 
 
 @pytest.mark.slow
-def test_demo_ends_with_five_lines(tmp_path):
+def test_simulated_demo_ends_with_five_lines(tmp_path):
     out = tmp_path / "demo"
-    result = done("demo", "-o", out, "--models", 40, "--items", 60, "--splits", 2)
+    how = ("demo", "--simulate", "-o", out, "--models", 40, "--items", 60, "--splits", 2)
+    result = done(*how)
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["Data", "Fit", "Estimate", "Compare", "Report"]
+    assert [line.split()[0] for line in lines] == ["Data", "Fit", "Estimate", "Compare", "Reports"]
     assert lines[-1].endswith(str(out / "report.html"))
-    assert "simulated" in lines[0]
+    assert "correlation with the truth" in lines[1]
     assert {p.name for p in out.iterdir()} > OUTPUTS
     assert ib.load(out / "subset").size == 10
-    assert (
-        done("demo", "-o", out, "--models", 40, "--items", 60, "--splits", 2, "--force", "--json").stdout[0]
-        == "{"
-    )
+    assert done(*how, "--force", "--json").stdout[0] == "{"
     assert Path(out / "fit" / "fit.json").is_file()
+
+
+@pytest.mark.slow
+def test_demo_on_the_seedlings_says_what_it_found(tmp_path):
+    out = tmp_path / "demo"
+    found = json.loads(done("demo", "-o", out, "--splits", 2, "--json").stdout)
+    said = ["Data", "Fit", "Estimate", "Compare", "Noise", "Framing", "Metric", "Items", "Subset", "Reports"]
+    assert list(found["lines"]) == said
+    assert all(found["lines"].values())
+    assert {p.name for p in out.iterdir()} > OUTPUTS
+    pages = {p.name for p in (out / "variance").iterdir()}
+    assert pages == {
+        "report.html",
+        "variance.parquet",
+        "components.parquet",
+        "curves.parquet",
+        "variance.json",
+    }
+    # E by hand, from the responses that ship: sd of ten seeds, mean over the checkpoints
+    R = ib.read("seedlings/completion_acc").take(benchmark="sums")
+    seeds = R.models.assign(score=R.scores()).query("arm == 'seeds'").pivot(index="seed", columns="step")
+    table = pd.read_parquet(out / "variance" / "variance.parquet").set_index(["family", "benchmark"])
+    assert table.loc[("seeds", "sums"), "E"] == pytest.approx(seeds["score"].std(ddof=1).mean(), rel=1e-6)
 
 
 def test_import_keeps_the_benchmarks_asked_for(tmp_path):

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import irtbench as ib
 from irtbench.cli import app
+from irtbench.commands.variance_page import left_out
 from irtbench.responses import from_long
 from irtbench.variance import component_report, runs_of, variance_report
 
@@ -172,3 +173,27 @@ def test_a_subset_stands_beside_all_items(files, tmp_path):
     result = irtbench(*how[:-1], files, "-o", tmp_path / "w")
     assert result.exit_code != 0
     assert not (tmp_path / "w").exists()
+
+
+def test_the_score_of_guessing_may_stand_with_the_items(files, tmp_path):
+    R = ib.read(files / "r.parquet")
+    chance = np.where(R.benchmarks == "x", 0.25, 0.5)
+    ib.ResponseMatrix(R.values, R.models, R.items.assign(chance=chance), R.metric).save(
+        tmp_path / "c.parquet"
+    )
+    how = ("--resamples", 100, "--json")
+    own, given = (
+        irtbench("variance", *more, *how)
+        for more in ((tmp_path / "c.parquet",), (files / "r.parquet", "--chance", "x=0.25,y=0.5"))
+    )
+    assert "column chance" in own.stderr
+    assert json.loads(own.stdout)["benchmarks"] == json.loads(given.stdout)["benchmarks"]
+    ib.ResponseMatrix(R.values, R.models, R.items.assign(chance=2.0), R.metric).save(tmp_path / "d.parquet")
+    refused = irtbench("variance", tmp_path / "d.parquet", *how)
+    assert refused.exit_code == 2
+    assert "column chance must hold numbers in [0, 1]" in refused.stderr
+
+
+def test_many_recipes_without_replicates_are_named_shortly():
+    assert left_out(["a", "b"]) == "left out, as they have no replicates: a, b"
+    assert left_out([f"m{k}" for k in range(70)]).endswith("m3, m4 and 65 more")

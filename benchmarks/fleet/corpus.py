@@ -45,7 +45,7 @@ def framings() -> dict[str, Framing]:
     """The two framings in which the corpus asks and the fleet is scored."""
     return {
         "completion": load_framing("completion"),
-        "choice": load_framing(HERE / "framings" / "choice.toml"),
+        "choice": load_framing("seedlings_choice"),
     }
 
 

@@ -71,7 +71,7 @@ def contrasts(E: dict[str, Any], method: str) -> dict[str, Any]:
     }
 
 
-def summary(found: dict[str, np.ndarray], name: str, rows: str, size: int) -> Summary:
+def summary(found: dict[str, np.ndarray], name: str, rows: str, size: int, recipes: int = 4) -> Summary:
     """E, its parts with intervals, and what else :func:`irtbench.variance.subset_variance` says, by method."""
     n = int(found["n_items"])
     roles = ["full", "mean", "gp", *METHODS, *(weighted for _, weighted in METHODS.values())]
@@ -93,9 +93,8 @@ def summary(found: dict[str, np.ndarray], name: str, rows: str, size: int) -> Su
             row |= dict(zip((part, f"{part}_low", f"{part}_high"), values, strict=True))
         for part in ("weights", "items"):
             each = contrasts(left, method)[part]
-            half = half_width(
-                each, more=sum(_draw_variance(found[k]) for k in (weighted, _other(part, method)))
-            )
+            spread = sum(_draw_variance(found[k]) for k in (weighted, _other(part, method)))
+            half = half_width(each, recipes, more=spread)
             row |= {part: each[0], f"{part}_low": each[0] - half, f"{part}_high": each[0] + half}
         chosen = whole.parts.loc["choice"]
         row |= {"selection": chosen["E"], "selection_low": chosen["low"], "selection_high": chosen["high"]}

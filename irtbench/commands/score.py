@@ -32,7 +32,9 @@ def score(
     fleet: Annotated[
         str | None,
         typer.Option(
-            "--fleet", help="Many models: polypythias, pythia, olmo2, or a TOML file.", show_default=False
+            "--fleet",
+            help="Many models: polypythias, pythia, olmo2, sprouts, or a TOML file.",
+            show_default=False,
         ),
     ] = None,
     only: Annotated[
@@ -44,7 +46,9 @@ def score(
     questions: Annotated[
         list[str] | None,
         typer.Option(
-            "--questions", help="Question file, folder or hub dataset (repeat).", show_default=False
+            "--questions",
+            help="Question file, folder, hub dataset, or sets that ship: seedlings (repeat).",
+            show_default=False,
         ),
     ] = None,
     framing: Annotated[
@@ -130,7 +134,7 @@ def score(
     models = load_fleet(model or fleet or "", only or [])
     framings = [load_framing(name) for name in _listed(framing)]
     sets = []
-    for source in questions:
+    for source in _sources(questions):
         with about(Path(source)):
             sets.append(read_questions(source))
         session.say(f"{source}: {sets[-1]!r}")
@@ -172,6 +176,17 @@ def score(
         progress=session.progress,
     )
     _conclude(session, result)
+
+
+def _sources(questions: list[str]) -> list[str]:
+    """What to read; a name that stands for several sets of the catalogue stands for each of them."""
+    from irtbench.catalogue import catalogue_names
+
+    found = []
+    for source in questions:
+        several = [name for name in catalogue_names("questions") if name.startswith(f"{source}/")]
+        found += [source] if Path(source).exists() or not several else several
+    return found
 
 
 def _check_folder(session: Session, out: Path) -> None:

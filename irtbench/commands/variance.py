@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from irtbench.commands.options import Force, Json, Level, Quiet, Responses, Seed
 from irtbench.commands.session import Session, about, records
-from irtbench.commands.variance_page import Extras, write_page
+from irtbench.commands.variance_page import Extras, left_out, write_page
 from irtbench.errors import InputError
 from irtbench.files import write_json
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from irtbench.responses import ResponseMatrix
 
-__all__ = ["variance"]
+__all__ = ["chance_of", "variance", "write_tables"]
 
 
 def variance(
@@ -36,7 +37,11 @@ def variance(
     step_column: Annotated[str, typer.Option("--step-column", help="Column of the checkpoint.")] = "step",
     chance: Annotated[
         str | None,
-        typer.Option("--chance", help="Score of guessing: 0.25, or mmlu=0.25,copa=0.5.", show_default=False),
+        typer.Option(
+            "--chance",
+            help="Score of guessing: 0.25, or mmlu=0.25,copa=0.5; else the items' column chance.",
+            show_default=False,
+        ),
     ] = None,
     exclude_chance: Annotated[
         bool, typer.Option("--exclude-chance", help="Leave checkpoints at chance out of E.")
@@ -110,9 +115,12 @@ def variance(
     if out is not None:
         session.free_folder(out)
     floor = _chance(chance)
+    matrix = session.read(responses)
+    if floor is None and "chance" in matrix.items:
+        floor = chance_of(matrix)
+        session.say("score of guessing: the column chance of the items")
     if exclude_chance and floor is None:
         raise InputError("--exclude-chance needs the score of guessing: give --chance")
-    matrix = session.read(responses)
     columns: dict[str, Any] = {"family": _listed(family), "seed": seed_column, "step": step_column}
     with about(responses):
         runs = runs_of(matrix, **columns)
@@ -136,17 +144,12 @@ def variance(
         )
         components = component_report(runs, level=level, resamples=resamples, seed=seed)
     if alone:
-        session.say(f"left out, as they have no replicates: {', '.join(alone)}")
+        session.say(left_out(alone))
     _show(session, table, components, matrix)
-    content = {"choices": table.attrs, "left_out": alone, "fingerprint": matrix.fingerprint}
-    content |= {"benchmarks": records(table), "components": records(components)}
     if out is not None:
         with session.write_folder(out, {str(responses): matrix.fingerprint}) as temporary:
-            _plain(table).to_parquet(temporary / "variance.parquet", index=False)
-            _plain(components).to_parquet(temporary / "components.parquet", index=False)
             curves = curve_table(runs, level=level)
-            _plain(curves).drop(columns="index").to_parquet(temporary / "curves.parquet", index=False)
-            write_json(temporary / "variance.json", content)
+            write_tables(temporary, table, components, curves, matrix, alone)
             write_page(
                 temporary / "report.html",
                 session,
@@ -156,7 +159,35 @@ def variance(
                 Extras(tuple(beside or ()), view, subset, splits, seed, columns, alone),
             )
         session.say(f"wrote {out}")
-    session.result(content)
+    session.result(_content(table, components, matrix, alone))
+
+
+def write_tables(
+    folder: Path,
+    table: pd.DataFrame,
+    components: pd.DataFrame,
+    curves: pd.DataFrame,
+    matrix: ResponseMatrix,
+    alone: Sequence[str],
+) -> None:
+    """Write ``variance.parquet``, ``components.parquet``, ``curves.parquet`` and ``variance.json``."""
+    folder.mkdir(exist_ok=True)
+    _plain(table).to_parquet(folder / "variance.parquet", index=False)
+    _plain(components).to_parquet(folder / "components.parquet", index=False)
+    _plain(curves).drop(columns="index").to_parquet(folder / "curves.parquet", index=False)
+    write_json(folder / "variance.json", _content(table, components, matrix, alone))
+
+
+def _content(
+    table: pd.DataFrame, components: pd.DataFrame, matrix: ResponseMatrix, alone: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "choices": table.attrs,
+        "left_out": list(alone),
+        "fingerprint": matrix.fingerprint,
+        "benchmarks": records(table),
+        "components": records(components),
+    }
 
 
 def _chance(text: str | None) -> float | dict[str, float] | None:
@@ -172,6 +203,18 @@ def _chance(text: str | None) -> float | dict[str, float] | None:
     if not parts or not all(sign for _, sign, _ in parts):
         raise InputError(f"--chance: {text!r} is neither one number nor name=number for each benchmark")
     return {name.strip(): value for (name, *_), value in zip(parts, values, strict=True)}
+
+
+def chance_of(matrix: ResponseMatrix) -> dict[str, float]:
+    """Score of guessing of each benchmark: the mean of its items' column ``chance``.
+
+    Raises:
+        InputError: a chance that is no number in [0, 1].
+    """
+    column = matrix.items["chance"]
+    if not (column.dtype.kind in "fiu" and column.between(0, 1).all()):
+        raise InputError("the items' column chance must hold numbers in [0, 1]; mend it or give --chance")
+    return {str(k): float(v) for k, v in column.groupby(matrix.benchmarks, sort=False).mean().items()}
 
 
 def _refuse_unknown(floor: float | dict[str, float] | None, matrix: ResponseMatrix) -> None:

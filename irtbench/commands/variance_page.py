@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from irtbench.responses import ResponseMatrix
     from irtbench.variance import Views
 
-__all__ = ["Extras", "write_page"]
+__all__ = ["Extras", "left_out", "write_page"]
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def write_page(
 
     notes = []
     if extras.alone:
-        notes.append(f"Left out, as they have no replicates: {', '.join(extras.alone)}.")
+        text = left_out(extras.alone)
+        notes.append(f"{text[0].upper()}{text[1:]}.")
     halves = stability = None
     try:
         ends = one_run_each(matrix, **extras.columns)
@@ -78,6 +82,12 @@ def write_page(
         config=config,
         notes=tuple(notes),
     )
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Say which recipes have no replicates; the first few by name."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"left out, as they have no replicates: {', '.join(names[:_NAMED])}{more}"
 
 
 def _views(

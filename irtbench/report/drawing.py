@@ -114,10 +114,11 @@ def label_lines(ax: Any, ends: Sequence[tuple[str, float, float, str]], *, gap: 
     """Write each line's name at its right end, apart enough to be read.
 
     Args:
-        ax: axes whose limits are final.
+        ax: axes with everything in them.
         ends: name, x, y and colour of each line's last point.
         gap: least distance between two names, as a share of the axes' height.
     """
+    ax.get_xlim(), ax.get_ylim()  # matplotlib settles the limits when it is asked for them
     to_axes = ax.transData + ax.transAxes.inverted()
     points = [to_axes.transform((x, y)) for _, x, y, _ in ends]
     heights = _apart(np.array([p[1] for p in points]), gap)

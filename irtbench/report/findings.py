@@ -35,8 +35,8 @@ def variance_verdict(table: pd.DataFrame, *, unit: str = "points", scale: float 
         f"Another seed alone moves a score by a standard deviation E of {_n(smallest)} to {_n(largest)}"
         f" {unit} (median {_n(E.median())}): two single runs that differ by less than about {_n(gap)} {unit}"
         " on the median benchmark may differ by their seeds only."
-        f" {_share(int(effect.sum()), len(table))} pairs of recipe and benchmark have seeds that shift all"
-        " items together (design effect above 1 with its whole interval): there, more items do not help, more"
+        f" In {_share(int(effect.sum()), len(table))} pairs of recipe and benchmark seeds shift all items"
+        " together (design effect above 1 with its whole interval): there, more items do not help, more"
         " seeds do."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from irtbench.catalogue import catalogue_file, catalogue_names
 from irtbench.errors import DataWarning, InputError
 from irtbench.responses.matrix import Metric, ResponseMatrix
 
@@ -107,7 +109,7 @@ def read(
     from a folder, several models in it making several rows, or from one file.
 
     Args:
-        path: the file or folder.
+        path: the file or folder; or the name of responses that ship, ``seedlings/completion_acc``.
         format: the format, instead of looking at the content.
         metric: what the responses measure; for logs which of the logged metrics to take.
         filter: for ``lm-eval``: which filter to take where a task has several.
@@ -127,9 +129,7 @@ def read(
         >>> R
         ResponseMatrix: 2 models × 2 items, 100.0 % observed, acc (higher is better)
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+    path = _place(path)
     if format is not None and format not in _READERS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     chosen = format or sniff(path)
@@ -143,6 +143,19 @@ def read(
     if chosen != "irtbench":  # a matrix of our own was checked when it was first read
         _warn(R, path)
     return R
+
+
+def _place(path: str | Path) -> Path:
+    """The file or folder, or the catalogue's responses of this name."""
+    if Path(path).exists():
+        return Path(path)
+    text = Path(path).as_posix()
+    shipped = catalogue_file("responses", text)
+    if shipped is None:
+        near = difflib.get_close_matches(text, catalogue_names("responses"), n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{path}: no such file or folder{guess}")
+    return shipped
 
 
 def sniff(path: str | Path) -> str:

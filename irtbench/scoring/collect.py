@@ -17,6 +17,7 @@ from irtbench.scoring.metrics import METRICS, item_metrics, ties
 
 __all__ = ["responses", "summary"]
 
+_ROWS = 1 << 17  # of a batch: what a batch costs does not depend on its rows, up to there
 _MEANS = ("acc_norm", "prob", "prob_options", "bpb", "exact_match")
 
 
@@ -125,6 +126,7 @@ def _batches(answers: Sequence[Answers], values: Sequence[np.ndarray], counted: 
         if column.null_count < len(column):
             about[name] = column
     subjects = any((A.items["subject"] != "").any() for A in answers)
+    waiting: list[Any] = []
     for k, (A, part) in enumerate(zip(answers, values, strict=True)):
         rows = pa.array(np.full(len(A), k))
         columns = {name: column.take(rows) for name, column in about.items()}
@@ -135,4 +137,7 @@ def _batches(answers: Sequence[Answers], values: Sequence[np.ndarray], counted: 
             columns["trials"] = pa.array(A.items["samples"], pa.int32())
         if subjects:
             columns["subject"] = pa.array([name or None for name in A.items["subject"]], pa.string())
-        yield from pa.table(columns).to_batches()
+        waiting.append(pa.table(columns))
+        if sum(map(len, waiting)) >= _ROWS or k == len(answers) - 1:
+            yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+            waiting = []

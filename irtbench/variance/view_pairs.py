@@ -31,7 +31,7 @@ class Views:
         order: benchmarks, those that cross over first.
         unit: both views lie within [0, 1].
         one_scale: both metrics have the same bounds and direction.
-        crossings: of :func:`~irtbench.variance.crossings`; None if the views are not on one scale.
+        crossings: of :func:`~irtbench.variance.crossings`; None if the views differ in their metrics.
         crossing: its row that shows a crossover best, or the first; None likewise.
         scores: mean over benchmarks of each run at its last checkpoint, a column a view; runs of both.
         agreement: of :func:`~irtbench.variance.agreement_of_views`; None for fewer than four runs.
@@ -88,7 +88,7 @@ def compare_views(
     one, other = views.values()
     unit = one.metric.unit and other.metric.unit
     same = on_one_scale(one, other)
-    found = crossings(views, **how) if same else None
+    found = crossings(views, **how) if one.metric == other.metric else None
     ends = {name: one_run_each(R, **names).scores("macro") for name, R in views.items()}  # type: ignore[arg-type]
     scores = pd.DataFrame(ends).dropna()
     agreement = None

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,13 @@ from benchmarks.fleet.train import chosen, fleet_file, row_order, train
 from benchmarks.fleet.world import make_world
 from irtbench.catalogue import catalogue_folder
 from irtbench.errors import InputError
+from irtbench.responses import read
+from irtbench.scoring import load_framing, read_questions, score
 from irtbench.scoring.engine.language_models import load_language_model
 from irtbench.scoring.fleet.reading import load_fleet
 
 CPU = torch.device("cpu")
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "fleet" / "results"
 TINY = Run("seeds", 3, layers=1, width=16, heads=1, rows=4 * BATCH, steps=8, stop=6, checkpoints=(0, 3, 6))
 
 
@@ -154,3 +158,32 @@ def test_the_shipped_fleet_names_the_plan(tmp_path):
 @pytest.mark.parametrize("run", [TINY, plan()[0], plan()[12], plan()[40]], ids=lambda r: f"{r.arm}-{r.seed}")
 def test_number_of_parameters(run):
     assert parameters(run, 345) == sum(p.numel() for p in make_model(run, 345).parameters())
+
+
+def test_the_start_of_a_recorded_seed_is_reproduced(tmp_path):
+    run = next(r for r in plan() if r.arm == "seeds" and r.seed == 0)
+    first = run.checkpoints[1]
+    world = make_world()
+    train(run, tmp_path, rows(world, first * BATCH), CPU, until=first)
+    losses = torch.load(tmp_path / "state.pt", weights_only=True)["losses"]
+    recorded = pd.read_parquet(RESULTS / "losses.parquet").query("arm == 'seeds' and seed == 0 and over == 1")
+    assert len(recorded) == first
+    # other processors and versions sum in another order; training makes the difference grow
+    assert losses == pytest.approx(recorded["loss"].to_list(), abs=2e-3)
+    shipped = read("seedlings/completion_prob")
+    questions = [read_questions("seedlings/sums")]
+    for step in (0, first):
+        found = score(
+            tmp_path / f"step{step}",
+            questions,
+            [load_framing("completion")],
+            tmp_path / f"scored{step}",
+            shots=0,
+            metrics=["prob"],
+            executor="serial",
+            device="cpu",
+        )
+        (matrix,) = found.matrices.values()
+        expected = shipped.take(models=[f"seeds-0-step{step}"], items=matrix.item_ids).values
+        # half precision keeps 11 bits (0.0005); the rest is the growth of the difference above
+        np.testing.assert_allclose(matrix.values, expected, rtol=0.01)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from irtbench.catalogue import catalogue_file
 from irtbench.errors import DataWarning, InputError
 from irtbench.scoring.questions.question import Question, QuestionSet, gather
 from irtbench.scoring.questions.rows import COLUMNS, id_of, split_of, to_question
@@ -37,8 +38,9 @@ def read_questions(
     ``fewshot``, else ``train`` are examples, if there are others: those are the items.
 
     Args:
-        source: JSON lines, Parquet or CSV file; a folder with a file a split; or the name of a dataset
-            on the Hugging Face Hub, whose files are read in the same way.
+        source: JSON lines, Parquet or CSV file; a folder with a file a split; the name of a set that ships
+            with irtbench (``seedlings/facts``); or of a dataset on the Hugging Face Hub, whose files are read
+            in the same way.
         name: name of the benchmark; by default that of the source.
         split: the split whose rows are the items. By default a file's rows that are no examples; in a
             folder or dataset ``test``, else ``validation``.
@@ -63,6 +65,8 @@ def read_questions(
         if key not in COLUMNS:
             raise InputError(f"columns has no {key!r}; known names: {', '.join(COLUMNS)}")
     path = Path(source)
+    if not path.exists():
+        path = catalogue_file("questions", path.as_posix()) or path
     if path.is_file():
         if config is not None or revision is not None:
             raise InputError(f"{path}: is a file, which has no configurations and revisions; leave them out")
