@@ -26,6 +26,7 @@ __all__ = ["EXACT", "Cells", "right_and_trials"]
 
 EXACT = 1e-3  # of a continuous response this near to 0 or 1 no more is known than that
 _CELLS = {"cpu": 2**18, "cuda": 2**27}  # cells turned into floats at a time: what stays in cache
+_COLUMNS = 64  # at least: products of matrices are slow where there are fewer
 _FLOATS = 2**25  # statistics of a matrix so small that they stay as floats: 128 MiB
 
 
@@ -60,7 +61,8 @@ class Cells:
         seen = responses.observed
         complete = int(seen.all()) if family == "bernoulli" else 0
         if responses.kind == "binary":
-            code = (y > 0.5).view(np.int8) - (y <= 0.5).view(np.int8)  # NaN is neither
+            code = 2 * (y > 0.5).view(np.int8)  # NaN is not
+            code -= seen.view(np.int8)
             return cls(family, _on(code, device), None, complete)
         return cls(family, _on(y.astype(np.float32), device), None, complete)
 
@@ -85,22 +87,28 @@ class Cells:
         return 2 if self.family == "bernoulli" else 5
 
     @cached_property
-    def _floats(self) -> dict[int, list[Tensor]] | None:
+    def _floats(self) -> dict[int, list[Tensor]]:
         """The statistics of a small matrix by the start of their slice: each a block of its own in memory."""
-        if self.shape[0] * self.shape[1] * self.n_statistics > _FLOATS:
-            return None
-        return {part.start: self._made(part) for part in self.parts()}
+        return {}
+
+    @property
+    def _small(self) -> bool:
+        return self.shape[0] * self.shape[1] * self.n_statistics <= _FLOATS
 
     def parts(self) -> Iterator[slice]:
         """Slices of items that are worked on at a time: what stays in cache as floats."""
         n_models, n_items = self.shape
-        width = max(1, _CELLS.get(self.device.type, 2**22) // max(n_models, 1))
+        width = max(_COLUMNS, _CELLS.get(self.device.type, 2**22) // max(n_models, 1))
         for start in range(0, n_items, width):
             yield slice(start, min(start + width, n_items))
 
     def statistics(self, part: slice) -> list[Tensor]:
         """Statistics of one of :meth:`parts`, each (n_models, n_part) float32, 0 where missing."""
-        return self._made(part) if self._floats is None else self._floats[part.start]
+        if not self._small:
+            return self._made(part)
+        if part.start not in self._floats:
+            self._floats[part.start] = self._made(part)
+        return self._floats[part.start]
 
     def _made(self, part: slice) -> list[Tensor]:
         y = self.values[:, part]
@@ -122,13 +130,16 @@ class Cells:
         inside = right.clamp(EXACT, 1 - EXACT)
         return [above, below, trials * inside.log(), trials * torch.log1p(-inside), trials]
 
-    def totals(self) -> list[Tensor]:
-        """Sums of the statistics over items, each (n_models,)."""
-        found = [torch.zeros(self.shape[0], device=self.device) for _ in range(self.n_statistics)]
+    def totals(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Sums of the statistics over items, each (n_models,), and over models, each (n_items,)."""
+        of_models, of_items = (
+            [torch.zeros(n, device=self.device) for _ in range(self.n_statistics)] for n in self.shape
+        )
         for part in self.parts():
-            for total, t in zip(found, self.statistics(part), strict=True):
-                total += t.sum(1)
-        return found
+            for model, item, t in zip(of_models, of_items, self.statistics(part), strict=True):
+                model += t.sum(1)
+                item[part] = t.sum(0)
+        return of_models, of_items
 
     def to_nodes(self, weight: Tensor, line: Tensor | None = None) -> list[Tensor]:
         r"""Gather statistics: :math:`F_s = W^⊤ T_s`, each (n_nodes, n_items).
@@ -185,7 +196,7 @@ class Cells:
         return found
 
     def _needed(self, part: slice) -> list[tuple[int, Tensor]]:
-        if self.complete and self._floats is None and self.values.dtype == torch.int8:
+        if self.complete and not self._small and self.values.dtype == torch.int8:
             return [(0, (self.values[:, part] > 0).float())]
         found = list(enumerate(self.statistics(part)))
         return found[:1] if self.complete else found

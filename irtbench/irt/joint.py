@@ -24,42 +24,22 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from irtbench.irt.cells import Cells
 from irtbench.irt.models import Problem
 from irtbench.irt.moving import Populations, move_populations
-from irtbench.irt.parameters import shared_information
 from irtbench.irt.posterior import Posterior
+from irtbench.irt.sharing import LEAST, Abilities, share_abilities
 
 __all__ = ["joined_posterior"]
 
-_POLYNOMIALS = 8
 _DIRECTIONS = 8  # that are kept for the items
-_LEAST = 0.05  # share of its own precision that a direction keeps, and of its variance an ability
 _FURTHEST = 2.0  # sds that means move along a direction: the fit was near
 _WIDEST = 2.5  # of a variance, by that with all else held: first order goes no further
 _MOST = 0.999  # share of an item's variance that others may share
-
-
-@dataclass(frozen=True)
-class _Abilities:
-    r"""How the abilities move: :math:`δθ = T c + r`, with c and r independent.
-
-    Attributes:
-        precision: of the active components c, from the models' own responses and the items', (r, r).
-        spread: T, (n_models, r).
-        rest: variances of the residuals r, (n_models,).
-        loading: ℓ with :math:`\sum_m h_{im} δθ_m = ℓ_i c`, plus what no other item shares, (n, K, r).
-    """
-
-    precision: Tensor
-    spread: Tensor
-    rest: Tensor
-    loading: Tensor
 
 
 def joined_posterior(
@@ -84,7 +64,7 @@ def joined_posterior(
     cov = (found.items_cov if held is None else held).double()
     if problem.known is not None:
         cov = cov * problem.known[:, 0].isnan()[:, None, None]
-    cov, alone, abilities, slope = _by_abilities(problem, found, cov, drawn or held is not None)
+    cov, alone, abilities, slope = share_abilities(problem, found, cov, drawn or held is not None)
     populations = move_populations(problem, found, cov, slope)
     precision = _precision(abilities, populations)
     root = _root(precision)
@@ -96,11 +76,11 @@ def joined_posterior(
     if problem.known is None and fixed and not drawn and not one_block:
         moved = _towards_scale(precision, populations.gradient, n_components)
     to_theta = abilities.spread @ root[:n_components]
-    added = torch.diagonal(alone + to_items @ to_items.mT, dim1=1, dim2=2).clamp_min(1e-12)
-    limit = (_WIDEST - 1) * torch.diagonal(cov, dim1=1, dim2=2) / added
-    share = limit.amin(1).clamp(0, 1)[:, None, None]
-    alone, to_items = share * alone, share.sqrt() * to_items
-    total = cov + alone + to_items @ to_items.mT
+    added = alone + to_items @ to_items.mT
+    most = (_WIDEST - 1) * torch.diagonal(cov, dim1=1, dim2=2)
+    share = (most / torch.diagonal(added, dim1=1, dim2=2).clamp_min(1e-12)).amin(1).clamp(0, 1)
+    total = cov + share[:, None, None] * added
+    to_items = share.sqrt()[:, None, None] * to_items
     if drawn or one_block:
         total = found.items_cov.double()
         to_items = _within(total, to_items)
@@ -144,121 +124,7 @@ def _slope(found: Posterior, loading: Tensor, turn: Tensor, drawn: bool) -> tupl
     )
 
 
-def _by_abilities(
-    problem: Problem, found: Posterior, cov: Tensor, integrated: bool
-) -> tuple[Tensor, Tensor, _Abilities, Tensor | None]:
-    """Items given abilities, what abilities add to one item alone, their components, the slope's loading."""
-    nodes = found.nodes_of_means(problem)
-    basis = nodes.basis(found.theta)
-    shared = [x.double() for x in shared_information(nodes.t, found.parameters(problem))]
-    variance = found.theta_sd.double() ** 2
-    if not integrated:
-        variance = _variance(problem, found, basis, -shared[0], variance)
-    trials = problem.cells.trials_to_nodes((basis * variance[:, None]).float()).double()
-    slope = shared.pop(1) if len(found.common) else None
-    repeats = _repeats(problem.cells)
-    middle = _middle([repeats**0.5 * x for x in shared], trials)
-    if integrated:
-        eye = torch.eye(cov.shape[1]).to(cov)
-        cov = torch.linalg.solve(eye + cov @ middle, cov)
-        cov = (cov + cov.mT) / 2
-    psi, at_nodes = _polynomials(found.theta.double(), nodes.t)
-    own = (psi * variance[:, None]).T @ psi
-    inverse = torch.linalg.inv(own)
-    loading = torch.stack([(trials * x).T @ at_nodes for x in shared], dim=1) @ inverse
-    pulled = cov @ loading
-    by_items = torch.einsum("ikr,iks->rs", loading, pulled)
-    alone = cov @ _positive(middle - loading @ own @ loading.mT) @ cov
-    at_models = _spread_over_models(problem, shared, cov, repeats)
-    at_models = (basis * at_models).sum(1) - ((psi @ by_items) * psi).sum(1)
-    to_theta = variance[:, None] * (psi @ inverse)
-    rest = variance - ((to_theta @ own) * to_theta).sum(1) + variance**2 * at_models.clamp_min(0)
-    free = slice(2 if problem.known is None else 0, None)
-    abilities = _Abilities(
-        (inverse - by_items)[free, free],
-        to_theta[:, free],
-        torch.maximum(rest, _LEAST * variance),
-        loading[..., free],
-    )
-    if slope is not None:
-        slope = (((trials * slope).sum(1) @ at_nodes) @ inverse)[free]
-    return cov, alone, abilities, slope
-
-
-def _variance(
-    problem: Problem, found: Posterior, basis: Tensor, information: Tensor, guide: Tensor
-) -> Tensor:
-    """Variances of the abilities with the items held at their means.
-
-    A guide that factorises has the information expected over the items instead, which is higher the less
-    the items are known.
-    """
-    own = (basis * problem.cells.trials_to_models(information.float())).sum(1)
-    precision = found.population[1] ** -2 + own.clamp_min(0)
-    return (1 / precision).clamp(min=0.5 * guide, max=2 * guide)
-
-
-def _middle(shared: list[Tensor], trials: Tensor) -> Tensor:
-    """Sums over models of s² h h', (n, K, K)."""
-    k = len(shared)
-    found = torch.empty(shared[0].shape[1], k, k).to(shared[0])
-    bound = torch.empty_like(found)
-    for i in range(k):
-        for j in range(k):
-            both = shared[i] * shared[j]
-            found[:, i, j] = (trials * both).sum(0)
-            bound[:, i, j] = (trials.clamp_min(0) * both).sum(0)
-    # items too steep for the nodes: weights below 0 left out, which gives too much rather than nonsense
-    diagonal = torch.diag_embed(torch.diagonal(bound, dim1=1, dim2=2))
-    bad = torch.linalg.cholesky_ex(found + 1e-3 * diagonal)[1]
-    return torch.where(bad[:, None, None] > 0, bound, found)
-
-
-def _positive(matrix: Tensor) -> Tensor:
-    """Matrices (n, K, K), those that rounding left not positive without what is outside their diagonal."""
-    diagonal = torch.diag_embed(torch.diagonal(matrix, dim1=1, dim2=2).clamp_min(0))
-    bad = torch.linalg.cholesky_ex(matrix + 1e-6 * diagonal)[1]
-    return torch.where(bad[:, None, None] > 0, diagonal, matrix)
-
-
-def _polynomials(theta: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal polynomials of ability, 1 and θ first: at the models (n_models, r), and at nodes."""
-    n = max(2, min(_POLYNOMIALS, len(theta) // 2))
-    centre = theta.mean()
-    width = (theta - centre).abs().max().clamp_min(1e-3)
-    order = torch.arange(n).to(theta)
-
-    def powers(at: Tensor) -> Tensor:
-        x = (at - centre) / width
-        inside = torch.cos(order * torch.arccos(x.clamp(-1, 1))[:, None])
-        away = torch.cosh(order * torch.arccosh(x.abs().clamp_min(1))[:, None]) * x.sign()[:, None] ** order
-        return torch.where(x.abs()[:, None] > 1, away, inside)
-
-    q, r = torch.linalg.qr(powers(theta))
-    size = torch.diagonal(r).abs()
-    n = max(1, int((size > 1e-3 * size[0]).long().cumprod(0).sum()))  # fewer where abilities coincide
-    r = r[:n, :n]
-    return q[:, :n], torch.linalg.solve_triangular(r, powers(t)[:, :n], upper=True, left=False)
-
-
-def _spread_over_models(problem: Problem, shared: list[Tensor], cov: Tensor, repeats: float) -> Tensor:
-    """Sums over items of h' C h at the nodes, for each model's responses, (n_models, n_nodes)."""
-    spread = torch.zeros_like(shared[0])
-    for i, x in enumerate(shared):
-        for j, y in enumerate(shared):
-            spread += x * y * (repeats * cov[:, i, j])
-    return problem.cells.trials_to_models(spread.float())
-
-
-def _repeats(cells: Cells) -> float:
-    """Trials of a response, seen from a trial: their number where all responses have the same."""
-    if cells.trials is None:
-        return 1.0
-    n = cells.trials.double()
-    return float((n**2).sum() / n.sum())
-
-
-def _precision(abilities: _Abilities, populations: Populations) -> Tensor:
+def _precision(abilities: Abilities, populations: Populations) -> Tensor:
     """Joint precision of c and ξ, the items integrated out."""
     cross = torch.einsum("ikr,ikq->rq", abilities.loading, populations.response)
     if populations.slope is not None:
@@ -273,7 +139,7 @@ def _root(precision: Tensor) -> Tensor:
     """Factor of the inverse of a precision."""
     scale = torch.diagonal(precision).clamp_min(1e-6).rsqrt()
     value, vector = torch.linalg.eigh(precision * scale[:, None] * scale)
-    return scale[:, None] * vector * value.clamp_min(_LEAST**2).rsqrt()
+    return scale[:, None] * vector * value.clamp_min(LEAST**2).rsqrt()
 
 
 def _towards_scale(precision: Tensor, gradient: Tensor, n_components: int) -> Tensor:

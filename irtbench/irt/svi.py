@@ -45,7 +45,10 @@ def pyro_isolated(seed: int, device: torch.device) -> Iterator[None]:
         pyro.settings.context(module_local_params=True),
         pyro.validation_enabled(False),
     ):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch's own call would queue seeds for devices not in use
+        for one in devices:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
         yield
 
 

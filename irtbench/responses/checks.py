@@ -112,8 +112,9 @@ def refuse_disconnected(R: ResponseMatrix) -> None:
         InputError: groups of models without an item in common, which have no common scale.
     """
     observed = R.observed
-    if observed.all(axis=0).any() or observed.all(axis=1).any():
-        return
+    answered = np.count_nonzero(observed, axis=1)
+    if 2 * answered.min() > R.n_items or answered.max() == R.n_items or observed.all(axis=0).any():
+        return  # any two share an item
     some = observed.any(axis=1)
     reached: np.ndarray = np.zeros(R.n_models, dtype=bool)
     reached[np.argmax(some)] = True

@@ -15,13 +15,13 @@ _LOGIT_START = -2.0
 
 def first_guess(problem: Problem) -> Start:
     """Start from the scores of models and items, without slopes of their own."""
-    ones = torch.ones(problem.cells.shape[1], 1, device=problem.cells.device)
-    right, trials = right_and_trials(problem.cells.totals())
+    of_models, of_items = problem.cells.totals()
+    right, trials = right_and_trials(of_models)
     share = (right + 0.5) / (trials + 1)
     theta = torch.logit(share)
     theta = (theta - theta.mean()) / theta.std(unbiased=False).clamp_min(1e-3)
-    k, n = right_and_trials(problem.cells.to_nodes(torch.ones_like(theta)[:, None]))
-    easy = (k[0] + 0.5) / (n[0] + 1)
+    k, n = right_and_trials(of_items)
+    easy = (k + 0.5) / (n + 1)
     columns = []
     for site, prior in zip(problem.sites, problem.population, strict=True):
         value = prior.mean if site != "logit_guessing" else min(prior.mean, _LOGIT_START)
@@ -30,7 +30,7 @@ def first_guess(problem: Problem) -> Start:
     slope = problem.priors.log_discrimination.mean
     if problem.known_common is not None:
         slope = problem.known_common
-    sign = ones[:, 0] if problem.known_sign is None else problem.known_sign
+    sign = torch.ones_like(easy) if problem.known_sign is None else problem.known_sign
     common = items.new_tensor([slope, 0.1] if problem.irt == "1pl" else [])
     prior_mean = items.new_tensor([p.mean for p in problem.population])
     spread = items.new_tensor([p.spread for p in problem.population])
@@ -47,5 +47,5 @@ def first_guess(problem: Problem) -> Start:
         prior_mean.expand(shape),
         spread.expand(shape),
         torch.zeros_like(items),
-        ones[:, 0],
+        torch.ones_like(easy),
     )

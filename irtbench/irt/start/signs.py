@@ -15,6 +15,7 @@ from irtbench.irt.start.steps import item_step
 
 __all__ = ["choose_signs"]
 
+_STEPS, _AT_REST = 8, 0.01  # posterior sds: the evidence is known to their square
 _ROUNDING = 1e-5  # of a covariance in float32: that of items that all models get right is 0
 
 
@@ -33,8 +34,10 @@ def choose_signs(start: Start, problem: Problem, t: Tensor, statistics: list[Ten
     part = [x[:, twice] for x in statistics]
     own = replace(problem, group=problem.group[twice], known=None)
     trial = _both(start, other)
-    for _ in range(8):
+    for _ in range(_STEPS):
         trial = item_step(trial, own, t, part)
+        if float((trial.last_step**2 / torch.diagonal(trial.items_cov, dim1=1, dim2=2)).max()) < _AT_REST**2:
+            break
     stay, turn = _evidence(trial, own, t, part).chunk(2)
     prior_odds = torch.log(torch.tensor(problem.priors.negative / (1 - problem.priors.negative)))
     better = turn - stay + prior_odds * start.sign[other] > 0

@@ -29,7 +29,12 @@ _BOUNDS = {
 
 def item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor]) -> Start:
     """One Fisher-scoring step of every item (and of the 1PL's common discrimination)."""
-    gradient, fisher, slope_g, slope_h = _item_sums(start, problem, t, statistics)
+    gradient, fisher = _item_sums(start, problem, t, statistics)
+    of_slope = None
+    if len(start.common):  # it is the second column's
+        of_slope = gradient[:, 1].sum(), fisher[:, 1, 1].sum()
+        keep = [0, *range(2, gradient.shape[1])]
+        gradient, fisher = gradient[:, keep], fisher[:, keep][:, :, keep]
     mean, precision = prior_terms(start, problem)
     g = gradient - precision * (start.items - mean)
     cov = _within_prior(_inverse(fisher + torch.diag_embed(precision)), precision)
@@ -40,9 +45,9 @@ def item_step(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor
     step = (damping[:, None] * newton).clamp(-_MAX_STEP, _MAX_STEP)
     items = problem.pinned(_bounded(start.items + step, problem))
     moved = replace(start, items=items, items_cov=cov, last_step=step, damping=damping)
-    if len(start.common) and problem.known_common is None:
+    if of_slope is not None and problem.known_common is None:
         common = problem.priors.log_discrimination
-        slope_h = slope_h + common.spread**-2
+        slope_g, slope_h = of_slope[0], of_slope[1] + common.spread**-2
         move = (slope_g - (start.common[0] - common.mean) * common.spread**-2) / slope_h
         value = (start.common[0] + move.clamp(-0.5, 0.5)).reshape(1)
         moved = replace(moved, common=torch.cat([value, (slope_h**-0.5).reshape(1)]))
@@ -77,23 +82,18 @@ def population_step(start: Start, problem: Problem) -> Start:
     return replace(start, mean=mean, spread=spread)
 
 
-def _item_sums(
-    start: Start, problem: Problem, t: Tensor, statistics: list[Tensor]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradient and information by the columns of ``start.items``, and by the 1PL's common slope."""
+def _item_sums(start: Start, problem: Problem, t: Tensor, statistics: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Gradient and information by each item's parameters, a common slope taken as one of them."""
     items = start.parameters(problem)
+    if len(start.items) <= _ITEMS_AT_ONCE:
+        return derivatives(t, items, statistics)
     gradients, fishers = [], []
     for first in range(0, len(start.items), _ITEMS_AT_ONCE):
         part = slice(first, first + _ITEMS_AT_ONCE)
         g, f = derivatives(t, items.take(part), [x[:, part] for x in statistics])
         gradients.append(g)
         fishers.append(f)
-    gradient, fisher = torch.cat(gradients), torch.cat(fishers)
-    slope = gradient[:, 1].sum(), fisher[:, 1, 1].sum()
-    if len(start.common):
-        keep = [0, *range(2, gradient.shape[1])]
-        gradient, fisher = gradient[:, keep], fisher[:, keep][:, :, keep]
-    return gradient, fisher, *slope
+    return torch.cat(gradients), torch.cat(fishers)
 
 
 def _inverse(matrix: Tensor) -> Tensor:
