@@ -47,8 +47,8 @@ def markdown(found: pd.DataFrame) -> str:
         "",
         "Written by `python benchmarks/fit/coverage.py`. Share of true parameters inside their interval, averaged over"
         " data sets, ± the Monte Carlo error of the average (sd over data sets / √sets). Truth and intervals on the"
-        " scale where the calibration models have mean 0 and sd 1; those of items are central intervals of posterior"
-        " draws, the same for a and log a, c and logit c.",
+        " scale where the calibration models have mean 0 and sd 1; those of items are central intervals of the"
+        " posterior, the same for a and log a, c and logit c.",
         "",
         "| cell | fit | data sets | θ | b | log a | logit c | P-RMSE | CPU s |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",

@@ -1,14 +1,11 @@
 """irtbench itself, as a user calls it."""
 
 import warnings
-from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 import irtbench as ib
-
-DRAWS = 2000
-BATCH = 2000  # items whose draws are held at once
 
 
 def prepare(values: np.ndarray, irt: str) -> ib.ResponseMatrix:
@@ -27,7 +24,7 @@ def fit(data: ib.ResponseMatrix, irt: str, seed: int, method: str | None = None)
 def read(found: ib.IRTFit, data: ib.ResponseMatrix) -> dict[str, np.ndarray]:
     """Posterior means, predictive probabilities and 95 % intervals.
 
-    Intervals of items are central ones of posterior draws, so they are the same for a and log a.
+    Intervals of items are central ones, so they are the same for a and log a.
     """
     items, mean, sd = found.bank.items, found.abilities["mean"].to_numpy(), found.abilities["sd"].to_numpy()
     out = {"theta": mean, "theta_lower": mean - 1.96 * sd, "theta_upper": mean + 1.96 * sd}
@@ -38,14 +35,10 @@ def read(found: ib.IRTFit, data: ib.ResponseMatrix) -> dict[str, np.ndarray]:
 
 
 def intervals(bank: ib.ItemBank) -> dict[str, np.ndarray]:
-    """Central 95 % intervals of a, b, c by item."""
-    names = {"a": "discrimination", "b": "difficulty", "c": "guessing"}
-    pieces: dict[str, list[Any]] = {f"{k}_{end}": [] for k in names for end in ("lower", "upper")}
-    ids = bank.item_ids
-    for first in range(0, len(ids), BATCH):
-        draws = bank.take(ids[first : first + BATCH]).draws(DRAWS, seed=0)
-        for k, name in names.items():
-            lower, upper = np.quantile(draws[name], [0.025, 0.975], axis=0)
-            pieces[f"{k}_lower"].append(lower)
-            pieces[f"{k}_upper"].append(upper)
-    return {k: np.concatenate(v) for k, v in pieces.items()}
+    """Central 95 % intervals of a, b, c by item: on the unconstrained scale its posterior is normal."""
+    half = 1.96 * np.sqrt(np.einsum("ijj->ij", bank.cov))
+    lower, upper = (np.where(half > 0, bank.loc + k * half, bank.loc) for k in (-1, 1))
+    slopes = np.sort(bank.sign * np.exp([lower[:, 0], upper[:, 0]]), axis=0)
+    found = dict(zip(("a_lower", "a_upper"), slopes, strict=True))
+    found |= {"b_lower": lower[:, 1], "b_upper": upper[:, 1]}
+    return found | {"c_lower": expit(lower[:, 2]), "c_upper": expit(upper[:, 2])}
