@@ -77,7 +77,7 @@ def _sources(factors: bool) -> list[Path]:
     """irtbench's code, without the rooms that a fit does not enter."""
     rooms = [ROOT / "irtbench" / room for room in ("irt", "responses")]
     top = [ROOT / "irtbench" / f"{name}.py" for name in ("__init__", "_lazy", "errors", "files")]
-    recipes = sorted((ROOT / "models").rglob("*.toml"))
+    recipes = sorted((ROOT / "models" / "recipes").glob("*.toml"))
     code = (p for room in rooms for p in room.rglob("*.py") if factors or "factors" not in p.parts)
     return sorted(code) + top + recipes
 
