@@ -1,0 +1,125 @@
+"""A subset as plain numbers: what ``score.py`` needs to estimate full scores without irtbench."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from irtbench.errors import InputError
+from irtbench.subsets.estimation import DEFAULT_ESTIMATOR
+from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, coefficients
+from irtbench.subsets.export.score import GRID
+from irtbench.subsets.intervals import conformal_factor
+from irtbench.subsets.subset import Subset
+
+__all__ = ["exported_method", "formula"]
+
+EXPORTED = ("mean", "weighted", "p-irt", "gp-irt")  # of which score.py knows the form
+
+
+def exported_method(subset: Subset, method: str = "default") -> str:
+    """Name of the estimator that is exported: the default one where its form is known, else ``gp-irt``.
+
+    Raises:
+        InputError: unknown method, or one that needs a bank.
+    """
+    if method == "default":
+        known = DEFAULT_ESTIMATOR if DEFAULT_ESTIMATOR in EXPORTED else "gp-irt"
+        method = known if _irt(subset) else "weighted"
+    if method not in EXPORTED or method not in ESTIMATORS:
+        raise InputError(f"method must be 'default' or one of {list(EXPORTED)} for an export, got {method!r}")
+    if method not in MODEL_FREE and not _irt(subset):
+        raise InputError(
+            f"method {method!r} needs an item bank of 0/1 responses, and this subset has none; export with"
+            " method='weighted'"
+        )
+    return method
+
+
+def formula(subset: Subset, method: str, level: float) -> dict[str, Any]:
+    """Numbers of the whole estimate (``whole``) and of each benchmark's own (``benchmarks``).
+
+    Args:
+        subset: what to export.
+        method: what :func:`exported_method` returned.
+        level: coverage of the intervals.
+    """
+    factor = 0.0
+    if not _by_design(subset, method, subset.board):
+        factor, _ = conformal_factor(subset.residuals[method].to_numpy(dtype=float), level)
+    strata = subset.board.strata
+    names = np.unique(subset.benchmark["benchmark"].astype(str))
+    everything = np.arange(len(strata))
+    parts = {}
+    for code, name in enumerate(names):
+        own = np.flatnonzero(strata == code)
+        if np.isin(subset.board.chosen, own).any():
+            parts[str(name)] = _part(subset, method, own, factor)
+    return {"whole": _part(subset, method, everything, factor), "benchmarks": parts}
+
+
+def _part(subset: Subset, method: str, own: np.ndarray, factor: float) -> dict[str, Any]:
+    """Numbers of the estimate of the items ``own`` from those of them that were chosen."""
+    board = _restricted(subset.board, own)
+    seen = np.ones(len(board.chosen), dtype=bool)
+    c, d = coefficients(method, board, seen)
+    deviation = board.full.copy()
+    deviation[board.chosen] -= c
+    found: dict[str, Any] = {
+        "items": np.flatnonzero(np.isin(subset.board.chosen, own)).tolist(),
+        "c": c.tolist(),
+        "unseen": float((deviation**2).sum()),
+        "curves": None,
+        "factor": factor,
+        "design": None,
+    }
+    if subset.bank is not None and _irt(subset):
+        bank = subset.bank.take([subset.bank.item_ids[k] for k in own])
+        p = bank.probability(GRID)
+        by_design, _ = coefficients("weighted", board, seen)
+        by_model, rest = coefficients("p-irt", board, seen)
+        gap = np.zeros(len(seen)) if method in MODEL_FREE else by_design - by_model
+        other = np.zeros(len(GRID)) if method in MODEL_FREE else p @ rest
+        curves = {"rest": p @ d, "noise": (p * (1 - p)) @ deviation**2, "other": other}
+        found["parameters"] = np.column_stack(bank.curve_parameters)[board.chosen].tolist()
+        found["gap"] = gap.tolist()
+        found["curves"] = {name: np.round(curve, 12).tolist() for name, curve in curves.items()}
+    if _by_design(subset, method, board):
+        simple = (method, subset.method, board.macro) == ("mean", "random", False)
+        strata = np.zeros_like(board.strata) if simple else board.strata
+        found["design"] = {
+            "weights": c.tolist(),
+            "strata": strata[board.chosen].tolist(),
+            "sizes": np.bincount(strata).tolist(),
+        }
+    return found
+
+
+def _restricted(board: Board, own: np.ndarray) -> Board:
+    """The board of some of its items, with weights that sum to 1 again."""
+    if len(own) == len(board.full):
+        return board
+    of = np.isin(board.chosen, own)
+    full, weights = board.full[own], board.weights[of]
+    return replace(
+        board,
+        full=full / full.sum(),
+        chosen=np.searchsorted(own, board.chosen[of]),
+        weights=weights / weights.sum(),
+        groups=board.groups[own],
+        strata=np.unique(board.strata[own], return_inverse=True)[1],
+        macro=False,
+    )
+
+
+def _by_design(subset: Subset, method: str, board: Board) -> bool:
+    """Whether the interval comes from the sampling design: as in :func:`irtbench.estimate`."""
+    if method not in MODEL_FREE or subset.method not in ("random", "stratified"):
+        return False
+    return len(np.unique(board.strata[board.chosen])) == board.strata.max() + 1
+
+
+def _irt(subset: Subset) -> bool:
+    return subset.bank is not None and subset.bank.likelihood == "bernoulli"

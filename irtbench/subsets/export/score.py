@@ -1,0 +1,189 @@
+"""Full scores from the responses to a subset of a benchmark. Needs Python and NumPy, nothing else.
+
+::
+
+    python score.py LOGS            samples_*.jsonl of lm-eval runs of this subset, or folders of them
+    python score.py RESPONSES.csv   a table with the columns item and response (and model)
+
+Reads ``formula.json`` beside it: which items, which estimator, which interval. Responses are matched by
+item id, in any order; a missing, unknown or repeated item is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["estimate", "load", "main", "read_responses"]
+
+METRIC = "full_score"  # the metric under which lm-eval logs (item id, response)
+GRID = np.linspace(-8.0, 8.0, 321)
+
+
+def load(folder: str | Path | None = None) -> dict[str, Any]:
+    """Read ``formula.json`` of a folder; by default of the one that this file lies in."""
+    home = Path(__file__).parent if folder is None else Path(folder)
+    content: dict[str, Any] = json.loads((home / "formula.json").read_text(encoding="utf-8"))
+    return content
+
+
+def estimate(
+    subset: dict[str, Any], responses: dict[str, float], benchmark: str | None = None
+) -> tuple[float, float, float]:
+    r"""Score on the full benchmark, with its interval.
+
+    .. math:: \hat s = \sum_{i ∈ S} c_i y_i + E\big[g(θ) \mid y\big], \quad
+              p(θ | y) ∝ N(θ; 0, 1) \prod_i P_i(θ)^{y_i} (1 - P_i(θ))^{1 - y_i}
+
+    with :math:`P_i(θ) = c_i + (d_i - c_i) σ(a_i (θ - b_i))`; g is the expected share of the items not asked.
+
+    Args:
+        subset: what :func:`load` returns.
+        responses: item id → response in [0, 1].
+        benchmark: score of this benchmark from its own items; None: of all.
+
+    Returns:
+        Score, lower and upper limit.
+
+    Raises:
+        ValueError: items that are missing or do not belong, or a response outside [0, 1].
+    """
+    formula = subset["whole"] if benchmark is None else subset["benchmarks"][benchmark]
+    wanted = [subset["items"][k]["id"] for k in formula["items"]]
+    _refuse(wanted, responses)
+    y = np.array([float(responses[item]) for item in wanted])
+    if not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(f"response of {wanted[int(np.argmin((y >= 0) & (y <= 1)))]!r} is not in [0, 1]")
+    score, variance = float(y @ np.array(formula["c"])), 0.0
+    if formula["curves"] is None:
+        p = (len(y) * score + 1) / (len(y) + 2)
+        variance = p * (1 - p) * formula["unseen"]
+    else:
+        a, b, c, d = np.array(formula["parameters"]).T
+        weight = _posterior(y, c + (d - c) / (1 + np.exp(-a * (GRID[:, None] - b))))
+        rest, noise, other = (np.array(formula["curves"][k]) for k in ("rest", "noise", "other"))
+        expected = float(weight @ rest)
+        gap = float(y @ np.array(formula["gap"]) - weight @ other)
+        score += expected
+        variance = float(weight @ (rest - expected) ** 2 + weight @ noise) + gap**2
+    score = min(max(score, 0.0), 1.0)
+    if formula["design"] is not None:
+        low, high = _by_design(y, formula["design"], subset["level"])
+    else:
+        half = formula["factor"] * math.sqrt(max(variance, 1e-18))
+        low, high = score - half, score + half
+    return score, min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+
+
+def _refuse(wanted: list[str], responses: dict[str, float]) -> None:
+    missing = [item for item in wanted if item not in responses]
+    extra = sorted(set(responses) - set(wanted))
+    if missing or extra:
+        what, which = ("no response to", missing) if missing else ("not an item of this subset:", extra)
+        raise ValueError(f"{what} {which[0]!r} ({len(missing)} missing, {len(extra)} unknown items)")
+
+
+def _posterior(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Posterior probabilities of the grid's abilities given responses (n,) and curves (n_grid, n)."""
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    log = np.log(p) @ y + np.log1p(-p) @ (1 - y) - GRID**2 / 2
+    weight = np.exp(log - log.max())
+    return np.asarray(weight / weight.sum())
+
+
+def _by_design(y: np.ndarray, design: dict[str, Any], level: float) -> tuple[float, float]:
+    """Wilson's interval of a stratified sample's mean at its effective size (Cochran 1977; Wilson 1927)."""
+    from statistics import NormalDist
+
+    weights, strata = np.array(design["weights"]), np.array(design["strata"])
+    sizes = np.array(design["sizes"])
+    n = np.bincount(strata, minlength=len(sizes))
+    count, some = np.bincount(strata, y, len(sizes)), np.maximum(n, 1)
+    overall = (y.sum() + 1) / (len(y) + 2)
+    shrunk = (count + 2 * overall) / (n + 2)
+    within = (count / some)[strata]
+    ratio = (((y - within) ** 2).sum() + 0.25) / ((within * (1 - within)).sum() + 0.25)
+    share = np.bincount(strata, weights, len(sizes))
+    pooled = float(shrunk @ share)
+    variance = ratio * ((shrunk * (1 - shrunk)) @ (share**2 * (1 - np.minimum(n / sizes, 1)) / some))
+    k = NormalDist().inv_cdf((1 + level) / 2) ** 2 * variance / (pooled * (1 - pooled))
+    p = float(y @ weights)
+    half = math.sqrt(k * p * (1 - p) + k * k / 4)
+    return min((p + k / 2 - half) / (1 + k), p), max((p + k / 2 + half) / (1 + k), p)
+
+
+def read_responses(path: str | Path) -> dict[str, dict[str, float]]:
+    """Responses by model: of a CSV file, an lm-eval sample file, or all sample files under a folder.
+
+    Raises:
+        ValueError: no such columns or samples, or an item that a model answered twice.
+    """
+    path = Path(path)
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows or not {"item", "response"} <= set(rows[0]):
+            raise ValueError(f"{path}: needs the columns item and response (and model)")
+        return _by_model(
+            [(row.get("model") or path.stem, row["item"], float(row["response"])) for row in rows]
+        )
+    files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
+    found = []
+    for name in files:
+        for line in name.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if METRIC in row:
+                item, value = row[METRIC]
+                found.append((name.parent.name, item, float(value)))
+    if not found:
+        raise ValueError(f"{path}: no samples with {METRIC!r}; run lm_eval with --log_samples --output_path")
+    return _by_model(found)
+
+
+def _by_model(rows: list[tuple[str, str, float]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for model, item, value in rows:
+        own = found.setdefault(model, {})
+        if item in own:
+            raise ValueError(f"model {model!r} answered item {item!r} twice; give one run at a time")
+        own[item] = value
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the scores of all models as CSV."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("responses", nargs="+", help="CSV file, sample file or folder of logs")
+    given = parser.parse_args(arguments)
+    subset = load()
+    try:
+        models = {m: r for path in given.responses for m, r in read_responses(path).items()}
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["model", "benchmark", "score", "lower", "upper"])
+        for model, responses in models.items():
+            parts: dict[str, str | None] = {"all": None}
+            if len(subset["benchmarks"]) > 1:
+                parts |= {name: name for name in subset["benchmarks"]}
+            for name, benchmark in parts.items():
+                own = responses
+                if benchmark is not None:
+                    of = {subset["items"][k]["id"] for k in subset["benchmarks"][benchmark]["items"]}
+                    own = {item: value for item, value in responses.items() if item in of}
+                writer.writerow([model, name, *(f"{x:.6f}" for x in estimate(subset, own, benchmark))])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

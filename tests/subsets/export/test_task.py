@@ -1,0 +1,168 @@
+"""The exported lm-eval task: against a stand-in for lm-eval, and (peer) in lm-eval itself, offline."""
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import irtbench as ib
+from irtbench.irt import simulate
+from irtbench.responses import ResponseMatrix
+from irtbench.responses.readers.lm_eval_files import doc_hash
+from irtbench.subsets import select
+from irtbench.subsets.export import export_lm_eval
+
+STAND_IN = """
+from types import SimpleNamespace
+
+
+class ConfigurableTask:
+    DOCS = []
+
+    def __init__(self, config=None):
+        self.config = SimpleNamespace(**config)
+        self.task_docs = self.eval_docs
+
+    @property
+    def eval_docs(self):
+        return self.DOCS
+
+    def process_results(self, doc, results):
+        return {"acc": float(results[0] == doc["gold"]), "f1": 0.0}
+"""
+
+
+@pytest.fixture
+def lm_eval(tmp_path, monkeypatch):
+    """A package called lm_eval with just the class that the exported task builds on."""
+    home = tmp_path / "stand-in" / "lm_eval" / "api"
+    home.mkdir(parents=True)
+    (home.parent / "__init__.py").write_text("")
+    (home / "__init__.py").write_text("")
+    (home / "task.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(tmp_path / "stand-in")
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "lm_eval"]:
+        del sys.modules[name]
+
+
+def task_of(folder, docs, config):
+    spec = importlib.util.spec_from_file_location("exported_task", folder / "task.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ConfigurableTask.DOCS = docs
+    return module.SubsetTask(config=config)
+
+
+def benchmark(docs, ids, metric="acc"):
+    s = simulate(n_models=30, n_items=len(docs), seed=3)
+    R = ResponseMatrix.of(s.responses.values, items=ids, benchmark="quiz", metric=metric)
+    return R, select(R, 8, "stratified", irt=None)
+
+
+@pytest.mark.parametrize("match", ["hash", "position", "uid"])
+def test_items_are_found_by_id_and_answers_may_come_in_any_order(lm_eval, tmp_path, match):
+    docs = [{"uid": f"u{k}", "text": f"question {k}", "gold": k % 4} for k in range(40)]
+    ids = {
+        "hash": [f"quiz/{doc_hash(doc)[:16]}" for doc in docs],
+        "position": [f"quiz-{k}" for k in range(40)],
+        "uid": [f"quiz/u{k}" for k in range(40)],
+    }[match]
+    R, subset = benchmark(docs, ids)
+    export_lm_eval(subset, tmp_path / "t", match=None if match == "hash" else match)
+    moved = docs if match == "position" else docs[::-1]  # a data set in another order
+    task = task_of(tmp_path / "t", moved, {"task": "quiz", "class": None})
+    assert {ids[docs.index(doc)] for doc in task.eval_docs} == set(subset.items)
+    right = dict(zip(ids, R.values[5] == 1, strict=True))
+    pairs = []
+    for doc in task.eval_docs:
+        item = ids[docs.index(doc)]
+        found = task.process_results(doc, [doc["gold"] if right[item] else -1])
+        assert set(found) == {"full_score", "full_score_lower", "full_score_upper"}
+        assert found["full_score"] == (item, float(right[item]))
+        pairs.append(found["full_score"])
+    expected = ib.estimate(subset, R.take(models=[5], items=subset.items)).iloc[0]
+    shuffled = [pairs[k] for k in np.random.default_rng(1).permutation(len(pairs))]
+    for name, value in zip(task.aggregation(), expected, strict=True):
+        assert task.aggregation()[name](shuffled) == pytest.approx(value, abs=1e-9)
+        assert np.isnan(task.aggregation()[name](shuffled[1:]))
+        assert np.isnan(task.aggregation()[name]([*shuffled, shuffled[0]]))
+
+
+def test_a_document_that_is_there_twice_is_two_items(lm_eval, tmp_path):
+    docs = [{"text": f"question {k // 2}", "gold": 1} for k in range(8)]
+    ids = [f"quiz/{doc_hash(doc)[:16]}" + ("#2" if k % 2 else "") for k, doc in enumerate(docs)]
+    _, subset = benchmark(docs, ids)
+    export_lm_eval(subset, tmp_path / "t")
+    task = task_of(tmp_path / "t", docs, {"task": "quiz"})
+    pairs = [task.process_results(doc, [1])["full_score"] for doc in task.eval_docs]
+    assert sorted(item for item, _ in pairs) == sorted(ids)
+
+
+def test_another_data_set_or_metric_is_refused(lm_eval, tmp_path):
+    docs = [{"text": f"question {k}", "gold": 1} for k in range(20)]
+    ids = [f"quiz/{doc_hash(doc)[:16]}" for doc in docs]
+    _, subset = benchmark(docs, ids)
+    export_lm_eval(subset, tmp_path / "t")
+    other = [dict(doc, text=doc["text"] + "!") for doc in docs]
+    with pytest.raises(ValueError, match="0 of the subset's 8 items"):
+        task_of(tmp_path / "t", other, {"task": "quiz"})
+    _, subset = benchmark(docs, ids, metric="acc_norm")
+    export_lm_eval(subset, tmp_path / "u")
+    task = task_of(tmp_path / "u", docs, {"task": "quiz"})
+    with pytest.raises(ValueError, match="no metric 'acc_norm', but acc, f1"):
+        task.process_results(task.eval_docs[0], [1])
+
+
+def lm_eval_python(folder):
+    """A Python that has lm-eval: the one that is named, else a new environment."""
+    if os.environ.get("IRTBENCH_LMEVAL_PYTHON"):
+        return os.environ["IRTBENCH_LMEVAL_PYTHON"]
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    needed = ["torch==2.13.0", "lm-eval", "transformers", "accelerate"]
+    found = subprocess.run([folder / "bin" / "pip", "install", "--quiet", *needed], capture_output=True)
+    if found.returncode:
+        pytest.skip("lm-eval cannot be installed here; name a Python that has it in IRTBENCH_LMEVAL_PYTHON")
+    return folder / "bin" / "python"
+
+
+@pytest.mark.peer
+def test_lm_eval_itself_runs_it_and_agrees(tmp_path):
+    questions = Path(__file__).resolve().parents[4] / "shared" / "data" / "questions"
+    if not questions.is_dir():
+        pytest.skip(f"no question sets in {questions.parent}")
+    python = lm_eval_python(tmp_path / "env")
+    out = tmp_path / "run"
+    script = Path(__file__).parents[2] / "responses" / "lm_eval_run.py"
+    subprocess.run([python, script, questions, out], check=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ib.DataWarning)  # copa has documents twice
+        R = ib.read(out / "logs", metric="acc_norm")
+    s = simulate(n_models=40, n_items=R.n_items, seed=0)  # the two models are too few to calibrate a bank
+    values = np.vstack([R.values, s.responses.values])
+    everyone = ResponseMatrix.of(values, items=R.items, metric="acc_norm")
+    subset = select(everyone, 40, "anchor-irt", average="macro", folds=3, device="cpu")
+    export_lm_eval(subset, out / "subset", name="mini")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(out / "hf")}
+    command = [python, "-m", "lm_eval", "--model", "hf", "--device", "cpu", "--batch_size", "16"]
+    command += ["--model_args", "pretrained=tiny/llama-1,dtype=float32", "--tasks", "mini"]
+    command += ["--include_path", out, "--log_samples", "--output_path", out / "small", "--seed", "0"]
+    subprocess.run(command, check=True, cwd=out, env={**os.environ, **offline, "OMP_NUM_THREADS": "1"})
+    (results,) = (out / "small").rglob("results_*.json")
+    found = json.loads(results.read_text())["results"]
+    code = [python, "-I", out / "subset" / "score.py", out / "small"]
+    printed = subprocess.run(code, check=True, capture_output=True, text=True).stdout
+    scores = {row["benchmark"]: row for row in csv.DictReader(printed.splitlines())}
+    expected = ib.estimate(subset, R.take(models=["tiny/llama-1"], items=subset.items)).iloc[0]
+    for name, value in expected.items():
+        assert float(scores["all"][name]) == pytest.approx(value, abs=5e-4)  # see SAME in test_export
+    for task in ("tiny_copa", "tiny_openbookqa"):
+        for name, metric in (("score", "full_score"), ("lower", "full_score_lower")):
+            assert found[task][f"{metric},none"] == pytest.approx(float(scores[task][name]), abs=1e-6)
