@@ -15,7 +15,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from irtbench.commands import compare, data, decide, demo, fit, score, subset, variance
+from irtbench.commands import (
+    adapt,
+    banks,
+    compare,
+    data,
+    decide,
+    demo,
+    export,
+    fit,
+    gate,
+    score,
+    subset,
+    variance,
+)
 from irtbench.errors import InputError
 
 __all__ = ["app", "main"]
@@ -105,6 +118,10 @@ app.command("describe")(data.describe)
 app.command("fit")(fit.fit)
 app.command("subset")(subset.subset)
 app.command("estimate")(subset.estimate)
+app.command("adapt")(adapt.adapt)
+app.command("gate")(gate.gate)
+app.command("export")(export.export)
+app.command("banks")(banks.banks)
 app.command("compare")(compare.compare)
 app.command("variance")(variance.variance)
 app.command("decide")(decide.decide)

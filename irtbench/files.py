@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-_MANIFESTS = ("bank.json", "fit.json", "factors.json", "subset.json", "formula.json")
+_MANIFESTS = ("bank.json", "fit.json", "factors.json", "subset.json", "formula.json", "card.json")
 
 
 def fingerprint(*parts: bytes | memoryview | str) -> str:

@@ -77,9 +77,25 @@ def subset(
 
 def estimate(
     context: typer.Context,
-    subset: Annotated[Path, typer.Argument(metavar="SUBSET", help="Folder of a subset.", show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Responses to its items.", show_default=False)],
+    subset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[SUBSET]", help="Folder of a subset; left out with --bank.", show_default=False
+        ),
+    ],
+    new: Annotated[
+        Path | None, typer.Argument(metavar="NEW", help="Responses to its items.", show_default=False)
+    ] = None,
     out: OptionalOut = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(
+            "--bank", help="Name (irtbench banks) or folder of a bank with subsets.", show_default=False
+        ),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=1, help="With --bank: which subset.", show_default=False)
+    ] = None,
     method: Annotated[str, typer.Option("--method", help="The estimator.")] = "default",
     level: Level = 0.9,
     missing: Annotated[
@@ -96,13 +112,22 @@ def estimate(
 ) -> None:
     """Estimate full scores of new models from their responses to a subset."""
     import irtbench as ib
+    from irtbench.commands.banks import named_subset
     from irtbench.subsets import Subset
 
     session = Session.of(context)
+    if (bank is None) == (new is None):
+        raise InputError("estimate takes SUBSET and NEW, or --bank and NEW")
+    if bank is None and size is not None:
+        raise InputError("--size chooses a subset of --bank; a folder of a subset has its own")
     if out is not None:
         session.free_file(out)
-    with about(subset):
-        chosen = Subset.load(subset)
+    if bank is None:
+        with about(subset):
+            chosen = Subset.load(subset)
+    else:
+        subset, new, chosen = Path(bank), subset, named_subset(bank, size)
+    assert new is not None
     matrix = session.read(new)
     with about(new):
         scores = ib.estimate(chosen, matrix, method=method, level=level, missing=missing, extra=extra)

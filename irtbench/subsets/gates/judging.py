@@ -79,8 +79,9 @@ def judge(plan: GatePlan, variant: ResponseMatrix) -> Verdict:
 
     v: the variant's responses, y: the base's, w = f / π. With ρ = 1 it is the plain paired difference; ρ is
     the regression of v on y given :math:`\hat p`, so that answers that are drawn anew each time are compared
-    with what the base is expected to say instead. The standard error adds one item that flips (half
-    of what Agresti & Min add: enough for a one-sided test) and the noise of the base's own answers. With several looks, each uses its part of alpha.
+    with what the base is expected to say instead. The standard error adds one item that flips (half of what
+    Agresti & Min add: enough for a one-sided test) and the noise of the base's own answers. With several
+    looks, each uses its part of alpha.
 
     Args:
         plan: what :func:`irtbench.subsets.gates.gate_plan` returned.

@@ -119,7 +119,7 @@ def test_false_alarms_keep_their_level_and_chosen_items_have_more_power(world):
         assert table.loc[(draw, 0.05), "difference"] == pytest.approx(-0.05, abs=0.005)
         assert table.loc[(draw, 0.0), "se"] == pytest.approx(table.loc[(draw, 0.0), "sd"], rel=0.15)
     assert table.loc[("flips", 0.05), "alarms"] > table.loc[("random", 0.05), "alarms"] + 0.1
-    # Neyman's gain, (mean of √q)² to mean of q, less what the share drawn evenly takes; ± 4 sds of a ratio of sds
+    # Neyman's gain, less what the share drawn evenly takes; a ratio of two such sds has an sd of 0.04
     q = (plan.table["expected"] * (1 - plan.table["expected"])).to_numpy()
     gain = np.sqrt(q).mean() / np.sqrt(q.mean())
     assert 0.9 > table.loc[("flips", 0.0), "sd"] / table.loc[("random", 0.0), "sd"] > gain - 0.16
