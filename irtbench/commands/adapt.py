@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -86,7 +87,7 @@ def adapt(
     Each call reads answers, keeps them in --state, and prints the next items, one a line; when the test is
     over it prints nothing on stdout, and the score on stderr (or as JSON).
     """
-    from irtbench.commands.banks import named_bank
+    from irtbench.commands.banks import named_bank, named_plan
     from irtbench.subsets.adaptive import adaptive_plan, resume, start
 
     session = Session.of(context)
@@ -99,6 +100,7 @@ def adapt(
         matrix = None if calibrate is None else session.read(calibrate)
         with about(calibrate or Path(bank)):
             plan = adaptive_plan(items, matrix, batch=batch, device=device, **how)
+        plan = plan if calibrate is not None else _calibrated(session, plan, named_plan(bank))
     if simulate is not None:
         return _simulate(session, plan, simulate, sizes, batch, out)
     with about(state or Path(bank)):
@@ -115,6 +117,19 @@ def adapt(
     if state is not None:
         test.save(state)
     _report(session, test, batch, printed=answers != "-")
+
+
+def _calibrated(session: Session, plan: AdaptivePlan, known: AdaptivePlan | None) -> AdaptivePlan:
+    """The plan with the bank's own spread of abilities and, where they are for the same test, intervals."""
+    if known is None:
+        session.say("intervals assume a true IRT model; --calibrate RESPONSES measures how wide they must be")
+        return plan
+    same = (plan.average, plan.order, plan.level) == (known.average, known.order, known.level)
+    if not same:
+        session.say(
+            f"the bank's intervals are for {known.average} average, by {known.order}, {known.level:.0%}"
+        )
+    return replace(plan, spread=known.spread, factors=known.factors if same else {})
 
 
 def _talk(

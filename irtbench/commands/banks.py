@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from irtbench.irt import ItemBank
     from irtbench.responses import ResponseMatrix
     from irtbench.subsets import Subset
+    from irtbench.subsets.adaptive import AdaptivePlan
 
-__all__ = ["banks", "named_bank", "named_subset"]
+__all__ = ["banks", "named_bank", "named_plan", "named_subset"]
 
 Home = Annotated[
     Path | None,
@@ -96,6 +97,7 @@ def _make(
     about_it: dict[str, str],
 ) -> None:
     import irtbench as ib
+    from irtbench.subsets.adaptive import adaptive_plan
     from irtbench.subsets.banks import held_out_errors, write_bank
     from irtbench.subsets.crossfit import cross_fit
 
@@ -116,7 +118,8 @@ def _make(
             continue
         errors += held_out_errors(found, kind) + held_out_errors(found, kind, "random + mean")
         session.say(f"measured on {splits} {kind} splits")
-    write_bank(out, bank, subsets, name=out.name, errors=errors, **about_it)
+    adaptive = adaptive_plan(bank, matrix, average=average, fitted=fitted, seed=seed, device=device)
+    write_bank(out, bank, subsets, name=out.name, errors=errors, adaptive=adaptive, **about_it)
 
 
 def named_bank(name: str) -> ItemBank:
@@ -143,6 +146,14 @@ def named_bank(name: str) -> ItemBank:
         known = ", ".join(bank_folders()) or "none ship"
         raise InputError(f"{name}: no such folder, and no bank of this name ({known})")
     return shipped(name)
+
+
+def named_plan(name: str) -> AdaptivePlan | None:
+    """The adaptive test that a bank brings with it, or None."""
+    from irtbench.subsets.banks import bank_folders, load_plan
+
+    folder = Path(name) if Path(name).is_dir() else bank_folders().get(name)
+    return None if folder is None or not (folder / "card.json").is_file() else load_plan(folder)
 
 
 def named_subset(name: str, size: int | None) -> Subset:

@@ -12,7 +12,7 @@ from irtbench.cli import app
 from irtbench.irt import simulate
 from irtbench.responses import ResponseMatrix
 from irtbench.subsets.adaptive import resume
-from irtbench.subsets.banks import list_banks, load_bank, load_subset
+from irtbench.subsets.banks import list_banks, load_bank, load_plan, load_subset
 
 
 def irtbench(*arguments, input=None):
@@ -188,6 +188,14 @@ def test_a_bank_is_made_listed_and_used(world, tmp_path):
     scores = [row["score"] for row in json.loads(found.stdout)["scores"]]
     expected = ib.estimate(subset, new.take(items=subset.items))["score"]
     np.testing.assert_allclose(scores, expected, atol=1e-9)
+    plan = load_plan(out)
+    assert set(plan.spread) == {"benchmark-1", "benchmark-2"}
+    assert plan.factors
+    asked = done("adapt", out, "--state", tmp_path / "s.json", "--batch", 5)
+    assert len(asked.stdout.split()) == 5
+    assert dict(resume(tmp_path / "s.json", plan.bank).plan.factors) == dict(plan.factors)
+    other = done("adapt", out, "--state", tmp_path / "t.json", "--average", "macro")
+    assert "intervals are for micro average" in other.stderr
     with pytest.raises(ib.InputError, match="subsets of 10, 20 items"):
         load_subset("mine", 30, tmp_path / "banks")
     with pytest.raises(ib.InputError, match="no bank 'other'"):

@@ -13,6 +13,7 @@ import pandas as pd
 from irtbench.errors import InputError
 from irtbench.files import SCHEMA, atomic_folder, versions, write_json
 from irtbench.irt.bank import ItemBank
+from irtbench.subsets.adaptive.planning import AdaptivePlan
 from irtbench.subsets.banks.shipped import CARD, SUBSETS
 from irtbench.subsets.subset import Subset
 
@@ -91,6 +92,7 @@ def write_bank(
     source: str,
     item_ids: str,
     errors: Sequence[dict[str, Any]] = (),
+    adaptive: AdaptivePlan | None = None,
     not_for: Sequence[str] = (),
 ) -> Path:
     """Write the folder of a bank: ``bank.json``, ``items.parquet``, ``subsets/SIZE/``, cards.
@@ -106,6 +108,7 @@ def write_bank(
         source: where they come from, with the revision.
         item_ids: what the ids mean, so that others find the same items.
         errors: rows of :func:`held_out_errors`.
+        adaptive: plan of an adaptive test, calibrated; its spread and intervals go into the card.
         not_for: more uses that the card warns of.
 
     Raises:
@@ -144,6 +147,7 @@ def write_bank(
         "bank": bank.fingerprint,
         "responses": on.get("fingerprint"),
         "errors": list(errors),
+        "adaptive": None if adaptive is None else _adaptive(adaptive),
         "not_for": list(not_for),
         "versions": versions(),
     }
@@ -161,6 +165,13 @@ def write_bank(
         if large:
             raise InputError(f"{large[0]} would be above 1 MB, the most for a file of the catalogue")
     return Path(folder)
+
+
+def _adaptive(plan: AdaptivePlan) -> dict[str, Any]:
+    """What an adaptive test needs besides the bank."""
+    factors = {str(n): factor for n, factor in plan.factors.items()}
+    about = {"average": plan.average, "order": plan.order, "level": plan.level}
+    return {**about, "spread": dict(plan.spread), "factors": factors}
 
 
 def _text(card: dict[str, Any]) -> str:
@@ -184,6 +195,9 @@ def _text(card: dict[str, Any]) -> str:
             f"Subsets of {', '.join(map(str, card['subsets']))} items ({card['average']} average):"
             f" `irtbench estimate --bank {card['name']} --size {card['subsets'][-1]} NEW`.",
         ]
+    if card["adaptive"]:
+        how = f"{card['adaptive']['average']} average, by {card['adaptive']['order']}"
+        lines += ["", f"Adaptive test ({how}): `irtbench adapt {card['name']} --state FILE --batch 8`."]
     lines += ["", "## Error on held-out models", ""]
     if card["errors"]:
         lines += [

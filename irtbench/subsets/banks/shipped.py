@@ -13,9 +13,10 @@ from irtbench.catalogue import catalogue_folder
 from irtbench.errors import InputError
 from irtbench.files import read_manifest
 from irtbench.irt.bank import ItemBank
+from irtbench.subsets.adaptive.planning import AdaptivePlan
 from irtbench.subsets.subset import Subset
 
-__all__ = ["CARD", "bank_folders", "list_banks", "load_bank", "load_subset"]
+__all__ = ["CARD", "bank_folders", "list_banks", "load_bank", "load_plan", "load_subset"]
 
 CARD = "card.json"
 SUBSETS = "subsets"
@@ -92,6 +93,20 @@ def load_subset(name: str, size: int | None = None, home: str | Path | None = No
         for part in ("bank.json", "items.parquet"):
             shutil.copy(folder / part, whole / "bank" / part)
         return Subset.load(whole)
+
+
+def load_plan(folder: str | Path) -> AdaptivePlan | None:
+    """The calibrated plan of an adaptive test that a bank's folder brings, or None.
+
+    Raises:
+        InputError: a damaged bank.
+    """
+    card = read_manifest(folder, CARD)
+    how = card.get("adaptive")
+    if how is None:
+        return None
+    factors = {int(n): float(factor) for n, factor in how.pop("factors").items()}
+    return AdaptivePlan(ItemBank.load(folder), factors=factors, **how)
 
 
 def _folder(name: str, home: str | Path | None) -> Path:
