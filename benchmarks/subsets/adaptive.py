@@ -76,7 +76,14 @@ def page(table: pd.DataFrame, cpu: float, given: Any) -> str:
         " interval. All other rows: posterior mean of the full score, intervals calibrated on the calibration models.",
     ]
     for (name, kind), part in table.groupby(["board", "split_kind"], sort=False):
-        lines += ["", f"## {name}, {kind} splits", ""]
+        tested = part.groupby("split")["model"].nunique()
+        lines += [
+            "",
+            f"## {name}, {kind} splits",
+            "",
+            f"{len(tested)} splits, {tested.sum()} tested models.",
+            "",
+        ]
         lines += ["| items | order | MAE | RMSE | bias | width | coverage | Spearman | vs random |"]
         lines += ["|--:|---|--:|--:|--:|--:|--:|--:|--:|"]
         found = summarize_adaptive(part).sort_values("items", kind="stable")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from irtbench.commands.options import Average, Device, Force, Json, Level, OptionalOut, Quiet, Seed
 from irtbench.commands.session import Session, about, records
-from irtbench.errors import InputError
+from irtbench.errors import ExtrapolationWarning, InputError
 
 if TYPE_CHECKING:
     from irtbench.irt import ItemBank
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["adapt"]
 
 _SIZES = (10, 30, 100)
+_SURPRISING = 2.5  # one in eighty models like those of the calibration
 
 
 def adapt(
@@ -194,6 +196,13 @@ def _report(session: Session, test: AdaptiveSession, batch: int, *, printed: boo
         f"{now.items} items: score {now.score:.4f} ({now.lower:.4f} to {now.upper:.4f},"
         f" {test.plan.level:.0%}){over}"
     )
+    if abs(test.surprise) > _SURPRISING:
+        warnings.warn(
+            f"the answers are not those of a model like the calibration's (z {test.surprise:+.1f}): the"
+            " estimate is drawn towards theirs; ask a random sample for an interval that holds for any model",
+            ExtrapolationWarning,
+            stacklevel=2,
+        )
     session.result(
         {
             "score": now.score,
@@ -201,6 +210,7 @@ def _report(session: Session, test: AdaptiveSession, batch: int, *, printed: boo
             "upper": now.upper,
             "items": now.items,
             "finished": test.finished,
+            "surprise": test.surprise,
             "next": asked,
         }
     )

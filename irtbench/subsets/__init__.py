@@ -20,4 +20,5 @@ __getattr__, __dir__ = lazy_names(
         "irtbench.subsets.selection": ("STRATEGIES", "select"),
         "irtbench.subsets.subset": ("Subset",),
     },
+    rooms=("adaptive", "banks", "export", "gates"),
 )

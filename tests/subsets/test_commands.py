@@ -110,6 +110,7 @@ def test_adapt_talks_line_by_line(world, tmp_path):
     assert sorted(found.stdout.split()) == sorted(s.bank.item_ids)
     assert "finished (all)" in found.stderr
     assert "score 1.0000" in found.stderr
+    assert "not those of a model like the calibration's" in found.stderr
     cut = done("adapt", folder / "bank", *options, "--force", input=lines[: lines.index("\n") + 1])
     assert "1 items" in cut.stderr
 

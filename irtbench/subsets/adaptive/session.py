@@ -138,6 +138,28 @@ class AdaptiveSession:
         more = {str(item): float(value) for item, value in answers.items()}
         return replace(self, answers={**self.answers, **more})
 
+    @cached_property
+    def surprise(self) -> float:
+        r"""How unlike what was expected the answers came, each before it was known.
+
+        .. math:: z = \sum_t (y_t - \hat p_t) \Big/ \sqrt{\sum_t \hat p_t (1 - \hat p_t)}
+
+        About standard normal for a model like those of the calibration, whatever items were asked; far
+        above 0 for a model that answers what the bank takes to be too hard for it, as many stronger than all
+        calibration models do. Then the estimate is biased towards theirs, and its interval too narrow.
+
+        References:
+            Dawid (1984), Statistical theory: the prequential approach, https://doi.org/10.2307/2981683
+        """
+        belief = self.plan.lattice.belief(np.full(self.plan.bank.n_items, np.nan))
+        index = self.plan.bank.metadata.index.get_indexer(list(self.answers))
+        total, variance = 0.0, 0.0
+        for item, value in zip(index, self.answers.values(), strict=True):
+            p = float(belief.means[item])
+            total, variance = total + value - p, variance + p * (1 - p)
+            belief = belief.answer(int(item), value)
+        return total / float(np.sqrt(variance)) if variance else 0.0
+
     def estimate(self) -> Estimate:
         """The full score as far as it is known, with its interval."""
         score, variance = self.belief.score

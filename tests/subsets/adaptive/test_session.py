@@ -75,6 +75,25 @@ def test_saved_and_resumed_it_goes_on_alike(world, tmp_path):
         resume(tmp_path / "x.json", world.bank)
 
 
+def test_surprise_is_standard_normal_for_such_models_and_large_for_others(world):
+    plan = AdaptivePlan(world.bank, spread={"benchmark-1": 0.6, "benchmark-2": 0.6})
+    found = []
+    for model in range(0, 60, 2):
+        session = start(plan, budget=20)
+        while items := session.next_items(5):
+            session = session.answer(reply(world, model, items))
+        found.append(session.surprise)
+    # 30 values: their mean has an sd of 0.18, their sd one of 0.13; three to four of them
+    assert abs(np.mean(found)) < 0.65
+    assert np.std(found) == pytest.approx(1.0, abs=0.45)
+    b = world.bank.curve_parameters[1]
+    hard = [world.bank.item_ids[k] for k in np.argsort(-b)[:12]]
+    easy = [world.bank.item_ids[k] for k in np.argsort(b)[:12]]
+    odd = start(plan).answer(dict.fromkeys(easy, 0.0)).answer(dict.fromkeys(hard, 1.0))
+    assert odd.surprise > 2.5
+    assert start(plan).surprise == 0.0
+
+
 def test_bad_answers_and_arguments_are_refused(world):
     session = start(AdaptivePlan(world.bank)).answer({world.bank.item_ids[0]: 1})
     for answers, text in (
