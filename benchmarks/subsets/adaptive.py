@@ -65,7 +65,8 @@ def page(table: pd.DataFrame, cpu: float, given: Any) -> str:
     lines = [
         "# Adaptive tests",
         "",
-        f"Written by `python benchmarks/subsets/adaptive.py --splits {given.splits} --models {given.models}`: {cpu:.0f} CPU"
+        f"Written by `python benchmarks/subsets/adaptive.py --splits {given.splits} --models {given.models}"
+        f" {' '.join(table['board'].unique())}`: {cpu:.0f} CPU"
         f" s, one process; {m['processor']}, {m['cores']} cores, Python {m['python']}; "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
         + ".",
