@@ -114,6 +114,8 @@ def adaptive_plan(
 
     The models are tested as if they were new, each with a bank that the others calibrated; the interval after
     n answers is as many posterior sds wide as covers ``level`` of them (conformal).
+    That holds for models like them. One that is stronger than all of them is drawn towards them, however
+    many items it answers: see :attr:`AdaptiveSession.surprise`, and benchmarks/subsets/results/adaptive.md.
 
     Args:
         bank: calibrated items, all of the full benchmark.
