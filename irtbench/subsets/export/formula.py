@@ -116,7 +116,8 @@ def _restricted(board: Board, own: np.ndarray) -> Board:
 
 def _by_design(subset: Subset, method: str, board: Board) -> bool:
     """Whether the interval comes from the sampling design: as in :func:`irtbench.estimate`."""
-    if method not in MODEL_FREE or subset.method not in ("random", "stratified"):
+    drawn = subset.info.get("probability_sample", subset.method in ("random", "stratified"))
+    if method not in MODEL_FREE or not drawn:
         return False
     return len(np.unique(board.strata[board.chosen])) == board.strata.max() + 1
 
