@@ -76,7 +76,7 @@ def test_items_are_found_by_id_and_answers_may_come_in_any_order(lm_eval, tmp_pa
         "uid": [f"quiz/u{k}" for k in range(40)],
     }[match]
     R, subset = benchmark(docs, ids)
-    export_lm_eval(subset, tmp_path / "t", match=None if match == "hash" else match)
+    export_lm_eval(subset, tmp_path / "t", match=None if match == "hash" else match, method="weighted")
     moved = docs if match == "position" else docs[::-1]  # a data set in another order
     task = task_of(tmp_path / "t", moved, {"task": "quiz", "class": None})
     assert {ids[docs.index(doc)] for doc in task.eval_docs} == set(subset.items)
@@ -88,7 +88,7 @@ def test_items_are_found_by_id_and_answers_may_come_in_any_order(lm_eval, tmp_pa
         assert set(found) == {"full_score", "full_score_lower", "full_score_upper"}
         assert found["full_score"] == (item, float(right[item]))
         pairs.append(found["full_score"])
-    expected = ib.estimate(subset, R.take(models=[5], items=subset.items)).iloc[0]
+    expected = ib.estimate(subset, R.take(models=[5], items=subset.items), "weighted").iloc[0]
     shuffled = [pairs[k] for k in np.random.default_rng(1).permutation(len(pairs))]
     for name, value in zip(task.aggregation(), expected, strict=True):
         assert task.aggregation()[name](shuffled) == pytest.approx(value, abs=1e-9)
@@ -149,7 +149,7 @@ def test_lm_eval_itself_runs_it_and_agrees(tmp_path):
     values = np.vstack([R.values, s.responses.values])
     everyone = ResponseMatrix.of(values, items=R.items, metric="acc_norm")
     subset = select(everyone, 40, "anchor-irt", average="macro", folds=3, device="cpu")
-    export_lm_eval(subset, out / "subset", name="mini")
+    export_lm_eval(subset, out / "subset", name="mini", method="gp-irt")
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(out / "hf")}
     command = [python, "-m", "lm_eval", "--model", "hf", "--device", "cpu", "--batch_size", "16"]
     command += ["--model_args", "pretrained=tiny/llama-1,dtype=float32", "--tasks", "mini"]
@@ -160,7 +160,8 @@ def test_lm_eval_itself_runs_it_and_agrees(tmp_path):
     code = [python, "-I", out / "subset" / "score.py", out / "small"]
     printed = subprocess.run(code, check=True, capture_output=True, text=True).stdout
     scores = {row["benchmark"]: row for row in csv.DictReader(printed.splitlines())}
-    expected = ib.estimate(subset, R.take(models=["tiny/llama-1"], items=subset.items)).iloc[0]
+    seen = R.take(models=["tiny/llama-1"], items=subset.items)
+    expected = ib.estimate(subset, seen, "gp-irt").iloc[0]
     for name, value in expected.items():
         assert float(scores["all"][name]) == pytest.approx(value, abs=5e-4)  # see SAME in test_export
     for task in ("tiny_copa", "tiny_openbookqa"):
