@@ -13,7 +13,7 @@ from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit, fold_numbers
-from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, estimate_scores
+from irtbench.subsets.estimators import BANK_ESTIMATORS, MODEL_FREE, Board, estimate_scores
 
 __all__ = ["MIN_MODELS", "Calibration", "calibrate", "full_scores"]
 
@@ -79,7 +79,7 @@ def calibrate(
                 "the folds given in 'fitted' are of other models; make them from the same responses"
             )
         error = fitted.prediction_error(board.groups, board.full)
-    methods = MODEL_FREE if bank is None else ESTIMATORS
+    methods = MODEL_FREE if bank is None else (*MODEL_FREE, *BANK_ESTIMATORS)
     known = replace(board, error=error, variance=variance)
     z = {method: np.full(len(truth), np.nan) for method in methods} if enough else {}
     for at, fold in _parts(responses, fitted if bank is not None else None, folds, seed) if enough else []:

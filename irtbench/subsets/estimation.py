@@ -11,14 +11,21 @@ import pandas as pd
 from irtbench.errors import DataWarning, ExtrapolationWarning, InputError
 from irtbench.irt.abilities import AbilityPosterior, ability_posterior
 from irtbench.responses.matrix import ResponseMatrix
-from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, coefficients, estimate_scores
+from irtbench.subsets.estimators import (
+    BANK_ESTIMATORS,
+    ESTIMATORS,
+    MODEL_FREE,
+    PREDICTORS,
+    coefficients,
+    estimate_scores,
+)
 from irtbench.subsets.intervals import conformal_factor, design_interval
 from irtbench.subsets.matching import matched
 from irtbench.subsets.subset import Subset
 
 __all__ = ["DEFAULT_ESTIMATOR", "estimate"]
 
-DEFAULT_ESTIMATOR = "gp-irt"
+DEFAULT_ESTIMATOR = "blend"
 
 
 def estimate(
@@ -32,25 +39,33 @@ def estimate(
 ) -> pd.DataFrame:
     """Estimate each model's score on the full benchmark from its responses to the subset.
 
-    The interval of a mean over a probability sample comes from the sampling design; every other one is
-    the estimator's own sd times a conformal factor from the calibration models. The first holds for
-    any model, the second for models like those of the calibration.
+    The interval of a mean over a probability sample comes from the sampling design and holds for any
+    model. Every other one is the estimator's own sd times a conformal factor from calibration models that
+    were held out, and holds for models like them; that of ``blend`` goes over to the factor of the
+    strongest calibration models, predicted by the weaker half, as a model leaves the range.
 
     Args:
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
-        method: ``mean`` (raw score of the subset), ``weighted``, ``p-irt``, ``gp-irt`` or ``default``
-            (``gp-irt``, or ``weighted`` without a bank).
+        method: ``default`` (``blend``: a regression within the calibration models' range, an IRT model
+            that reaches beyond it), ``regression`` or ``reaching`` alone, ``mean`` (raw score of the
+            subset), ``weighted``, ``p-irt`` or ``gp-irt`` (these need a bank).
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
 
     Returns:
-        DataFrame by model: ``score``, ``lower``, ``upper``, in [0, 1].
+        DataFrame by model: ``score``, ``lower``, ``upper``, in [0, 1]; for ``blend``, ``regression`` and
+        ``reaching`` also ``beyond``, the probability that the model lies beyond the calibration models'
+        range, and a ``note`` where there is something to say.
 
     Raises:
         InputError: unknown method, an IRT estimator without a bank, another metric, or items that do
             not match.
+
+    Warns:
+        ExtrapolationWarning: models beyond the range of the calibration models.
+        DataWarning: too few calibration models for a conformal interval.
 
     References:
         Maia Polo et al. (2024), tinyBenchmarks, https://arxiv.org/abs/2402.14992
@@ -60,13 +75,15 @@ def estimate(
         >>> from irtbench.subsets import select
         >>> s = simulate(n_models=60, n_items=300, seed=0)
         >>> old, new = s.responses.take(models=slice(0, 50)), s.responses.take(models=slice(50, 60))
-        >>> S = select(old, size=40, bank=s.bank)
+        >>> S = select(old, size=40)
         >>> table = estimate(S, new.take(items=S.items))
         >>> bool((table["score"] - new.scores()).abs().mean() < 0.1)
         True
     """
     method = _checked(subset, method, level)
     seen = matched(subset, responses, missing, extra)
+    if method in PREDICTORS:
+        return _predicted(subset, seen, method, level)
     posterior = None if subset.bank is None else ability_posterior(subset.bank, seen)
     score, sd = estimate_scores(method, subset.board, seen.values, subset.curves, posterior)
     score = np.clip(score, 0, 1)
@@ -83,22 +100,46 @@ def estimate(
 
 def _checked(subset: Subset, method: str, level: float) -> str:
     if method == "default":
-        method = DEFAULT_ESTIMATOR if subset.bank is not None else "weighted"
+        method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
     if method not in ESTIMATORS:
         raise InputError(f"method must be 'default' or one of {list(ESTIMATORS)}, got {method!r}")
-    if method not in MODEL_FREE and subset.bank is None:
+    if method in PREDICTORS and subset.predictor is None:
+        raise InputError(f"method {method!r} needs a predictor, and this subset has none: select it again")
+    if method in BANK_ESTIMATORS and subset.bank is None:
         raise InputError(
             f"method {method!r} needs an item bank, and this subset has none: use 'weighted', or select again"
-            " without irt=None"
+            " with irt='2pl'"
         )
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, got {level}")
     return method
 
 
+def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) -> pd.DataFrame:
+    """Scores, intervals and notes of the predictor's methods."""
+    assert subset.predictor is not None
+    found = subset.predictor(seen.values.astype(float), method)
+    score = np.clip(found.score, 0, 1)
+    factor: np.ndarray | float = _factor(subset, method, level)
+    if method == "blend" and "far" in subset.residuals:
+        far = conformal_factor(subset.residuals["far"].to_numpy(dtype=float), level)[0]
+        factor = (1 - found.beyond) * factor + found.beyond * max(far, float(factor))
+    outside = [seen.model_ids[k] for k in np.flatnonzero(found.beyond > 0.5)]
+    if outside:
+        _warn_beyond(outside, "their scores rest on the IRT model's reach, with a wider interval")
+    table = {
+        "score": score,
+        "lower": np.clip(score - factor * found.sd, 0, 1),
+        "upper": np.clip(score + factor * found.sd, 0, 1),
+        "beyond": found.beyond,
+        "note": found.notes(),
+    }
+    return pd.DataFrame(table, index=seen.models.index)
+
+
 def _by_design(subset: Subset, method: str) -> bool:
     """Whether the estimator is a mean over a probability sample that reaches every benchmark."""
-    if method not in MODEL_FREE or subset.method not in ("random", "stratified"):
+    if method not in MODEL_FREE or not subset.info.get("probability_sample", False):
         return False
     strata = subset.board.strata
     return len(np.unique(strata[subset.board.chosen])) == strata.max() + 1
@@ -142,10 +183,12 @@ def _warn_outside(subset: Subset, posterior: AbilityPosterior, seen: ResponseMat
         outside |= (mean - sd > high) | (mean + sd < low)
     models = [seen.model_ids[k] for k in np.flatnonzero(outside)]
     if models:
-        named = ", ".join(map(repr, models[:5])) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
-        warnings.warn(
-            f"{named}: outside the range of the calibration models; IRT-based scores may be biased, compare"
-            " with method='weighted' on a random or stratified subset",
-            ExtrapolationWarning,
-            stacklevel=3,
-        )
+        advice = "IRT-based scores may be biased, compare with method='weighted' on a random or stratified subset"
+        _warn_beyond(models, advice)
+
+
+def _warn_beyond(models: list[str], advice: str) -> None:
+    named = ", ".join(map(repr, models[:5])) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
+    warnings.warn(
+        f"{named}: outside the range of the calibration models; {advice}", ExtrapolationWarning, stacklevel=4
+    )

@@ -1,4 +1,4 @@
-r"""Estimators of a full score, all of one form: responses seen, and curves expected.
+r"""Estimators of a full score that share one form: responses seen, and curves expected.
 
 .. math:: \hat s_m = \sum_{i ∈ S} c_i\, y_{mi} + E\big[\sum_i d_i P_i(θ_m) \mid y_m\big]
 
@@ -12,6 +12,8 @@ weighted  w                                           0
 p-irt     f                                           f on the items not seen
 gp-irt    λ c(weighted) + (1 − λ) c(p-irt)            (1 − λ) d(p-irt), λ per group of items
 ========  ==========================================  =========================================
+
+The others (``blend``, ``regression``, ``reaching``) stand in :mod:`irtbench.subsets.predictor`.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from irtbench.irt.abilities import AbilityPosterior
 from irtbench.irt.bank import ItemBank
 
 __all__ = [
+    "BANK_ESTIMATORS",
     "ESTIMATORS",
     "MODEL_FREE",
+    "PREDICTORS",
     "Board",
     "Curves",
     "coefficients",
@@ -37,7 +41,9 @@ __all__ = [
 ]
 
 MODEL_FREE = ("mean", "weighted")
-ESTIMATORS = (*MODEL_FREE, "p-irt", "gp-irt")
+BANK_ESTIMATORS = ("p-irt", "gp-irt")
+PREDICTORS = ("blend", "regression", "reaching")
+ESTIMATORS = (*MODEL_FREE, *BANK_ESTIMATORS, *PREDICTORS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +119,7 @@ def coefficients(method: str, board: Board, seen: np.ndarray) -> tuple[np.ndarra
     """Coefficients c of the responses seen (size,) and d of the expected curves (n_items,).
 
     Args:
-        method: one of :data:`ESTIMATORS`.
+        method: ``mean``, ``weighted``, ``p-irt`` or ``gp-irt``.
         board: the benchmark and the chosen items.
         seen: (size,) which of the chosen items have a response; at least one.
     """
@@ -171,7 +177,7 @@ def estimate_scores(
     curves, every P is the (shrunk) mean response.
 
     Args:
-        method: one of :data:`ESTIMATORS`.
+        method: ``mean``, ``weighted``, ``p-irt`` or ``gp-irt``.
         board: the benchmark and the chosen items.
         values: (n_models, size) responses to the chosen items, NaN where missing.
         curves: of all items of the board; needed by all but ``mean`` and ``weighted``.

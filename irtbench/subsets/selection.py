@@ -1,9 +1,9 @@
-"""Choose the items of a subset: one signature for every strategy, a dict of them."""
+"""Choose the items of a subset: one door for every strategy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,20 @@ from irtbench.files import versions
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.checks import refuse_beyond_unit
 from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
-from irtbench.subsets.anchors import anchors, correctness_features, irt_features
 from irtbench.subsets.calibration import calibrate
 from irtbench.subsets.crossfit import CrossFit
 from irtbench.subsets.estimators import Board
-from irtbench.subsets.sampling import design_weights, simple_sample, stratified_sample
+from irtbench.subsets.limits import limits_of
+from irtbench.subsets.population import Population, Prepared, prepare
+from irtbench.subsets.predictor import build_predictor, held_out_errors
+from irtbench.subsets.strategies import (
+    DEFAULT_STRATEGY,
+    FIXED_PROBABILITY,
+    STRATEGIES,
+    Choice,
+    Task,
+    choose,
+)
 from irtbench.subsets.subset import Subset
 
 if TYPE_CHECKING:
@@ -26,53 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_STRATEGY", "STRATEGIES", "select"]
 
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What a strategy may look at."""
-
-    responses: ResponseMatrix
-    full: np.ndarray
-    strata: np.ndarray
-    groups: np.ndarray
-    bank: ItemBank | None
-    size: int
-    rng: np.random.Generator
-
-
-_NEEDS_BANK = "method 'anchor-irt' needs an item bank: leave out irt=None, or choose another method"
-Choice = tuple[np.ndarray, np.ndarray]  # positions in increasing order, and their weights
-
-
-def _random(task: _Task) -> Choice:
-    chosen = simple_sample(len(task.full), task.size, task.rng)
-    return chosen, design_weights(chosen, task.strata, task.full)
-
-
-def _stratified(task: _Task) -> Choice:
-    chosen = stratified_sample(task.strata, task.full, task.size, task.rng)
-    return chosen, design_weights(chosen, task.strata, task.full)
-
-
-def _anchor_correctness(task: _Task) -> Choice:
-    features = correctness_features(task.responses.values)
-    return anchors(features, task.groups, task.full, task.size, task.rng)
-
-
-def _anchor_irt(task: _Task) -> Choice:
-    if task.bank is None:
-        raise InputError(_NEEDS_BANK)
-    return anchors(irt_features(task.bank), task.groups, task.full, task.size, task.rng)
-
-
-STRATEGIES: dict[str, Callable[[_Task], Choice]] = {
-    "random": _random,
-    "stratified": _stratified,
-    "anchor-correctness": _anchor_correctness,
-    "anchor-irt": _anchor_irt,
-}
-_LOOK_AT_MODELS = ("anchor-correctness", "anchor-irt")
-DEFAULT_STRATEGY = "stratified"
+_FIT_BANK = ("random", "stratified", "anchor-correctness", "anchor-irt")  # p-IRT and gp-IRT come with them
 
 
 def select(
@@ -81,24 +44,34 @@ def select(
     method: str = "default",
     *,
     bank: ItemBank | IRTFit | None = None,
-    irt: str | None = "2pl",
+    irt: str | None = "auto",
     average: Average = "micro",
     per_benchmark: bool = True,
     folds: int = 5,
     seed: int = 0,
     device: str = "auto",
     fitted: CrossFit | None = None,
+    prepared: Prepared | None = None,
+    quotas: Mapping[str, int] | None = None,
+    required: Sequence[str] = (),
+    forbidden: Sequence[str] = (),
+    cost: Mapping[str, float] | pd.Series | str | None = None,
+    budget: float | None = None,
 ) -> Subset:
-    """Choose ``size`` items whose responses will estimate the full score of a new model.
+    """Choose items whose responses will estimate the full score of a new model.
 
     Args:
         responses: of the calibration models to the full benchmark.
-        size: number of items, 1 … n_items.
-        method: ``random``, ``stratified`` (by benchmark), ``anchor-correctness`` (k-means on the
-            calibration models' responses), ``anchor-irt`` (k-means on the IRT parameters) or ``default``:
-            ``stratified``, the one whose design-based estimates hold for any new model.
-        bank: calibrated items, or the fit that they come from; None fits one with ``irt``.
-        irt: IRT model to fit, or None for no bank (then only ``mean`` and ``weighted`` estimate).
+        size: number of items, 1 … n_items; not used with quotas or a budget.
+        method: ``default`` (``robust``: least variance of the full score, for models like the calibration
+            models and far beyond them); ``random``, ``stratified`` (by benchmark); ``anchor-correctness``,
+            ``anchor-irt`` (k-means on responses or IRT parameters), ``medoids`` (of the items' correlations);
+            ``information`` (Fisher's, at each quantile of ability), ``disagreement``, ``discrimination``,
+            ``lasso``, ``forward`` (greedy regression), ``steady`` (moves with the model, not with its seed
+            or checkpoint).
+        bank: calibrated items, or the fit that they come from, for ``p-irt`` and ``gp-irt``.
+        irt: IRT model to fit for them if there is no bank; None for none; ``auto`` fits a 2PL for random,
+            stratified and anchors only.
         average: full score in which every item counts the same (``micro``) or every benchmark (``macro``).
         per_benchmark: choose anchors, and mix gp-IRT, within each benchmark; else over all items.
         folds: folds of models for calibrating the intervals.
@@ -106,29 +79,42 @@ def select(
         device: where to fit (``auto``, ``cpu``, ``cuda`` …).
         fitted: :func:`irtbench.subsets.crossfit.cross_fit` of these responses, to share it between
             subsets; None fits the folds here.
+        prepared: :func:`irtbench.subsets.population.prepare` of these responses, likewise.
+        quotas: number of items of each benchmark.
+        required: ids of items that must be in the subset.
+        forbidden: ids of items that must not (contaminated, broken …).
+        cost: price of each item by its id, or the column of the items table that holds it.
+        budget: what the subset may cost.
 
     Returns:
         A :class:`Subset`.
 
     Raises:
-        InputError: unknown method, a size out of range, a bank that lacks items, or no bank where one
-            is needed.
+        InputError: unknown method, a size out of range, a bank that lacks items, no bank where one is
+            needed, or limits that cannot be kept.
+
+    Warns:
+        DataWarning: few calibration models.
 
     References:
         Maia Polo et al. (2024), tinyBenchmarks, https://arxiv.org/abs/2402.14992; Vivek et al. (2024),
-        Anchor Points, https://arxiv.org/abs/2309.08638
+        Anchor Points, https://arxiv.org/abs/2309.08638; Krause, Singh & Guestrin (2008), Near-optimal
+        sensor placements, https://jmlr.org/papers/v9/krause08a.html
 
     Example:
         >>> from irtbench.irt import simulate
         >>> s = simulate(n_models=40, n_items=200, seed=0)
-        >>> select(s.responses, size=20, bank=s.bank)
-        Subset: 20 of 200 items by stratified, 2PL bank, calibrated on 40 models
+        >>> select(s.responses, size=20)
+        Subset: 20 of 200 items by robust, calibrated on 40 models
     """
     if bank is not None and not isinstance(bank, ItemBank):
         bank = bank.bank
     refuse_beyond_unit(responses)
     method = _checked(responses, size, method, irt, bank, folds)
     full = item_weights(responses.benchmarks, average)
+    limits, size = limits_of(responses, int(size), quotas, required, forbidden, cost, budget)
+    if irt == "auto":
+        irt = "2pl" if method in _FIT_BANK else None
     if bank is None and irt is not None:
         from irtbench.irt import fit
 
@@ -138,22 +124,28 @@ def select(
         bank = bank.take(responses.item_ids)
     strata = _codes(responses.benchmarks)
     groups = strata if per_benchmark else np.zeros_like(strata)
-    task = _Task(responses, full, strata, groups, bank, int(size), np.random.default_rng(seed))
-    if size == responses.n_items:
-        chosen, weights = np.arange(size), full
-    else:
-        chosen, weights = STRATEGIES[method](task)
+    if prepared is None:
+        prepared = prepare(responses, average=average, folds=folds, seed=seed, device=device)
+    prepared.refuse_other(responses)
+    task = Task(responses, full, strata, groups, bank, prepared.population, size, limits, seed)
+    everything = size == responses.n_items and np.isinf(limits.budget) and limits.allowed.all()
+    chosen, weights = (np.arange(size), full) if everything else choose(method, task)
     unknown = np.zeros(groups.max() + 1)
     board = Board(full, chosen, weights, groups, strata, unknown, unknown, average == "macro")
+    fixed = method in FIXED_PROBABILITY or everything
     again = None
-    if method in _LOOK_AT_MODELS and size < responses.n_items:
+    if not fixed:
 
         def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
-            return STRATEGIES[method](
-                replace(task, responses=others, bank=own, rng=np.random.default_rng(seed))
-            )
+            part = prepared.of_models(others, device, seed)
+            return choose(method, replace(task, responses=others, bank=own, population=part))
 
     found = calibrate(responses, board, bank, folds, seed, device, fitted, again)
+
+    def repeat(population: Population) -> np.ndarray:
+        return chosen if fixed else choose(method, replace(task, responses=population.responses, population=population))[0]
+
+    residuals = found.residuals.join(held_out_errors(prepared, full, repeat), how="outer")
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
     weight = np.full(len(full), np.nan)
     weight[chosen] = weights
@@ -168,7 +160,7 @@ def select(
     )
     info = {
         "method": method,
-        "size": int(size),
+        "size": len(chosen),
         "seed": seed,
         "average": average,
         "per_benchmark": per_benchmark,
@@ -176,11 +168,14 @@ def select(
         "metric": responses.metric.name,
         "higher_is_better": responses.metric.higher_is_better,
         "span": found.span,
+        "probability_sample": method in FIXED_PROBABILITY and limits.free,
+        "cost": None if cost is None else float(limits.cost[chosen].sum()),
         "responses": {"n_models": responses.n_models, "fingerprint": responses.fingerprint},
         "versions": versions(),
     }
     mixture = pd.DataFrame({"error": found.error, "variance": found.variance}, index=names.astype(object))
-    return Subset(benchmark, mixture, found.residuals, bank, info)
+    predictor = build_predictor(prepared.population, full, chosen)
+    return Subset(benchmark, mixture, residuals, bank, info, predictor)
 
 
 def _checked(

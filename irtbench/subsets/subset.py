@@ -15,6 +15,7 @@ from irtbench.errors import InputError
 from irtbench.files import SCHEMA, atomic_folder, fingerprint, read_manifest, write_json
 from irtbench.irt.bank import ItemBank
 from irtbench.subsets.estimators import Board, Curves
+from irtbench.subsets.predictor import Predictor
 
 __all__ = ["Subset"]
 
@@ -35,6 +36,7 @@ class Subset:
         info: ``method``, ``seed``, ``average``, ``per_benchmark``, ``metric``, ``higher_is_better``,
             ``span`` (range of the calibration models), ``responses`` (n_models, fingerprint),
             ``versions``.
+        predictor: what the default estimator knows of the calibration models, or None.
 
     Example:
         >>> from irtbench.irt import simulate
@@ -48,6 +50,7 @@ class Subset:
     residuals: pd.DataFrame
     bank: ItemBank | None
     info: Mapping[str, Any]
+    predictor: Predictor | None = None
 
     @property
     def method(self) -> str:
@@ -111,6 +114,7 @@ class Subset:
             *("\n".join(map(str, x)) for x in names),
             "\n".join(map(str, made)),
             "" if self.bank is None else self.bank.fingerprint,
+            *(() if self.predictor is None else (self.predictor.fingerprint,)),
         )
 
     def __repr__(self) -> str:
@@ -124,17 +128,20 @@ class Subset:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: ``subset.json`` (human readable), three Parquet tables, and ``bank/`` if any."""
+        """Write a folder: ``subset.json`` (human readable), three Parquet tables, ``predictor.npz`` and ``bank/``."""
         with atomic_folder(path) as folder:
             for name in _TABLES:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet")
             if self.bank is not None:
                 self.bank.save(folder / "bank")
+            if self.predictor is not None:
+                self.predictor.save(folder / "predictor.npz")
             content = {
                 "kind": "Subset",
                 "schema": SCHEMA,
                 "fingerprint": self.fingerprint,
                 "bank": None if self.bank is None else self.bank.fingerprint,
+                "predictor": None if self.predictor is None else self.predictor.fingerprint,
                 **self.info,
                 "items": self.items,
                 "weights": self.weights.tolist(),
@@ -152,9 +159,10 @@ class Subset:
         content = read_manifest(folder, "subset.json")
         benchmark, groups, residuals = (_read_table(folder / f"{name}.parquet") for name in _TABLES)
         bank = ItemBank.load(folder / "bank") if content.get("bank") else None
-        left_out = ("kind", "schema", "fingerprint", "bank", "items", "weights")
+        predictor = Predictor.load(folder / "predictor.npz") if content.get("predictor") else None
+        left_out = ("kind", "schema", "fingerprint", "bank", "predictor", "items", "weights")
         info = {k: v for k, v in content.items() if k not in left_out}
-        subset = cls(benchmark, groups, residuals, bank, info)
+        subset = cls(benchmark, groups, residuals, bank, info, predictor)
         same = subset.items == content.get("items") and subset.weights.tolist() == content.get("weights")
         if not same or subset.fingerprint != content.get("fingerprint"):
             raise InputError(f"{folder}: subset.json and the tables do not match; it was damaged or edited")
