@@ -19,6 +19,7 @@ from irtbench.subsets.estimators import (
     coefficients,
     estimate_scores,
 )
+from irtbench.subsets.guaranteed import difference
 from irtbench.subsets.intervals import conformal_factor, design_interval
 from irtbench.subsets.matching import matched
 from irtbench.subsets.subset import Subset
@@ -48,8 +49,9 @@ def estimate(
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
         method: ``default`` (``blend``: a regression within the calibration models' range, an IRT model
-            that reaches beyond it), ``regression`` or ``reaching`` alone, ``mean`` (raw score of the
-            subset), ``weighted``, ``p-irt`` or ``gp-irt`` (these need a bank).
+            that reaches beyond it), ``regression`` or ``reaching`` alone; ``difference`` (predictions
+            corrected by a random sample: its interval holds whatever the IRT model); ``mean`` (raw score
+            of the subset), ``weighted``, ``p-irt`` or ``gp-irt`` (these need a bank).
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
@@ -82,6 +84,8 @@ def estimate(
     """
     method = _checked(subset, method, level)
     seen = matched(subset, responses, missing, extra)
+    if method == "difference":
+        return _guaranteed(subset, seen, level)
     if method in PREDICTORS:
         return _predicted(subset, seen, method, level)
     posterior = None if subset.bank is None else ability_posterior(subset.bank, seen)
@@ -103,7 +107,12 @@ def _checked(subset: Subset, method: str, level: float) -> str:
         method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
     if method not in ESTIMATORS:
         raise InputError(f"method must be 'default' or one of {list(ESTIMATORS)}, got {method!r}")
-    if method in PREDICTORS and subset.predictor is None:
+    if method == "difference" and not subset.info.get("probability_sample", False):
+        raise InputError(
+            "method 'difference' needs a subset drawn by known probabilities: select it by 'stratified' or"
+            " 'random', without required or forbidden items"
+        )
+    if method in (*PREDICTORS, "difference") and subset.predictor is None:
         raise InputError(f"method {method!r} needs a predictor, and this subset has none: select it again")
     if method in BANK_ESTIMATORS and subset.bank is None:
         raise InputError(
@@ -135,6 +144,14 @@ def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) 
         "note": found.notes(),
     }
     return pd.DataFrame(table, index=seen.models.index)
+
+
+def _guaranteed(subset: Subset, seen: ResponseMatrix, level: float) -> pd.DataFrame:
+    """The cross-fitted difference estimate: unbiased by the drawing of the items."""
+    assert subset.predictor is not None
+    found = difference(subset.predictor, subset.board.strata, seen.values.astype(float), level)
+    score, lower, upper = (np.clip(x, 0, 1) for x in found)
+    return pd.DataFrame({"score": score, "lower": lower, "upper": upper}, index=seen.models.index)
 
 
 def _by_design(subset: Subset, method: str) -> bool:

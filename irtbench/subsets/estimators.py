@@ -13,7 +13,8 @@ p-irt     f                                           f on the items not seen
 gp-irt    λ c(weighted) + (1 − λ) c(p-irt)            (1 − λ) d(p-irt), λ per group of items
 ========  ==========================================  =========================================
 
-The others (``blend``, ``regression``, ``reaching``) stand in :mod:`irtbench.subsets.predictor`.
+The others stand in :mod:`irtbench.subsets.predictor` (``blend``, ``regression``, ``reaching``) and in
+:mod:`irtbench.subsets.guaranteed` (``difference``).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ __all__ = [
 MODEL_FREE = ("mean", "weighted")
 BANK_ESTIMATORS = ("p-irt", "gp-irt")
 PREDICTORS = ("blend", "regression", "reaching")
-ESTIMATORS = (*MODEL_FREE, *BANK_ESTIMATORS, *PREDICTORS)
+ESTIMATORS = (*MODEL_FREE, *BANK_ESTIMATORS, *PREDICTORS, "difference")
 
 
 @dataclass(frozen=True, eq=False)
