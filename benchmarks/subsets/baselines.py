@@ -97,7 +97,9 @@ def lasso(board: Board, sizes: list[int]) -> dict[int, np.ndarray]:
     return found
 
 
-def information(board: Board, size: int, slope: np.ndarray, intercept: np.ndarray, ability: np.ndarray) -> np.ndarray:
+def information(
+    board: Board, size: int, slope: np.ndarray, intercept: np.ndarray, ability: np.ndarray
+) -> np.ndarray:
     """By benchmark, at each quantile of ability (n_old, n_benchmarks) the unused item with most information."""
     chosen = []
     for h, (part, n) in enumerate(zip(board.parts, shares(board, size), strict=True)):
@@ -146,9 +148,13 @@ def gp_irt(board: Board, size: int, fit: Mirt, rng: np.random.Generator) -> np.n
     for part, n in zip(board.parts, shares(board, size), strict=True):
         if not n:
             continue
-        fitted = KMeans(int(n), n_init=1, max_iter=100, random_state=int(rng.integers(2**31))).fit(features[part])
+        fitted = KMeans(int(n), n_init=1, max_iter=100, random_state=int(rng.integers(2**31))).fit(
+            features[part]
+        )
         away = ((features[part][:, None] - fitted.cluster_centers_[None]) ** 2).sum(axis=2)
-        np.add.at(weight, part[away.argmin(axis=0)], np.bincount(fitted.labels_, minlength=int(n)) / len(part))
+        np.add.at(
+            weight, part[away.argmin(axis=0)], np.bincount(fitted.labels_, minlength=int(n)) / len(part)
+        )
     chosen = np.flatnonzero(weight)
     theta = _abilities(board.new[:, chosen], fit.slopes[chosen], fit.b[chosen], 0.0)
     p = expit(np.clip(theta @ fit.slopes.T - fit.b, -30, 30))
@@ -166,7 +172,9 @@ def gp_irt(board: Board, size: int, fit: Mirt, rng: np.random.Generator) -> np.n
     return score
 
 
-def _mirt(y: np.ndarray, dimensions: int, seed: int, steps: int = 300, rate: float = 0.08) -> tuple[np.ndarray, np.ndarray]:
+def _mirt(
+    y: np.ndarray, dimensions: int, seed: int, steps: int = 300, rate: float = 0.08
+) -> tuple[np.ndarray, np.ndarray]:
     """Penalised maximum by Adam: abilities and slopes N(0, 1), difficulties N(0, 3²)."""
     rng = np.random.default_rng(seed)
     y = y.astype(np.float32)

@@ -29,7 +29,7 @@ OURS = {
     "robust + reaching": ("robust", "reaching"),
     "forward + regression": ("forward", "regression"),
     "stratified + blend": ("stratified", "blend"),
-    "stratified + reaching": ("stratified", "reaching"),
+    "stratified + difference": ("stratified", "difference"),
 }
 THEIRS = ("stratified + AIPW", "IRT anchors + gp-IRT", "information + ridge", "lasso + ridge")
 _DRAWN = ("random", "stratified")  # drawn several times
@@ -45,7 +45,13 @@ class _Rows:
     parts: list[pd.DataFrame] = field(default_factory=list)
 
     def add(
-        self, method: str, size: int, seed: int, score: np.ndarray, seconds: tuple[float, float], **more: np.ndarray
+        self,
+        method: str,
+        size: int,
+        seed: int,
+        score: np.ndarray,
+        seconds: tuple[float, float],
+        **more: np.ndarray,
     ) -> None:
         """One method's scores, with CPU seconds to build it and to estimate a model."""
         known = {"lower": np.nan, "upper": np.nan, "beyond": np.nan} | more
@@ -93,6 +99,8 @@ def run_split(
         DataFrame with a row for each method, size, seed and test model.
     """
     old, new = R.take(models=list(split.calibration)), R.take(models=list(split.test))
+    # other draws in every split
+    seed = int(np.random.SeedSequence([seed, *split.name.encode()]).generate_state(1)[0]) % 2**31
     rows = _Rows(split, new.scores(average).to_numpy(), new.model_ids)
     wanted = (*OURS, *THEIRS) if methods is None else methods
     sizes = tuple(s for s in sizes if s < R.n_items)
@@ -123,8 +131,8 @@ def _ours(
             for k in range(draws if strategy in _DRAWN else 1):
                 if (strategy, k) not in subsets:
                     subsets[strategy, k] = _timed(
-                        lambda s=strategy, d=k: ib.select(
-                            old, size, s, irt=None, average=average, seed=seed + d, prepared=shared
+                        lambda s=strategy, d=k, n=size: ib.select(
+                            old, n, s, irt=None, average=average, seed=seed + d, prepared=shared
                         )
                     )
                 subset, building = subsets[strategy, k]
@@ -148,7 +156,10 @@ def _theirs(
 
     strata = np.unique(old.benchmarks.astype(str), return_inverse=True)[1].reshape(-1)
     full = item_weights(old.benchmarks, average)
-    values = [np.where(np.isnan(x), np.nanmean(old.values, axis=0), x).astype(float) for x in (old.values, new.values)]
+    values = [
+        np.where(np.isnan(x), np.nanmean(old.values, axis=0), x).astype(float)
+        for x in (old.values, new.values)
+    ]
     board = baselines.Board(values[0], values[1], strata, full)
 
     def record(method: str, find: Callable[[], np.ndarray], size: int, k: int, before: float = 0.0) -> None:
@@ -174,7 +185,13 @@ def _theirs(
         fit, seconds = _timed(lambda: baselines.mirt(board))
         for size in sizes:
             rng = np.random.default_rng([seed, size])
-            record("IRT anchors + gp-IRT", lambda n=size, r=rng: baselines.gp_irt(board, n, fit, r), size, 0, seconds)
+            record(
+                "IRT anchors + gp-IRT",
+                lambda n=size, r=rng: baselines.gp_irt(board, n, fit, r),
+                size,
+                0,
+                seconds,
+            )
 
 
 def _timed(find: Callable[[], T]) -> tuple[T, float]:

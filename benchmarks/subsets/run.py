@@ -10,21 +10,22 @@ from __future__ import annotations
 import argparse
 import os
 
+# before NumPy is loaded: one core, so that CPU seconds mean something
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import sys
-import time
-from pathlib import Path
+import sys  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import pandas as pd
+import pandas as pd  # noqa: E402
 
-from benchmarks.subsets.boards import BOARDS, read_board
-from benchmarks.subsets.protocol import OURS, THEIRS, run_split
-from irtbench.files import atomic_file
-from irtbench.responses.splits import split
+from benchmarks.subsets.boards import BOARDS, read_board  # noqa: E402
+from benchmarks.subsets.protocol import OURS, THEIRS, run_split  # noqa: E402
+from irtbench.files import atomic_file  # noqa: E402
+from irtbench.responses.splits import split  # noqa: E402
 
 __all__ = ["main"]
 
@@ -45,24 +46,27 @@ def main() -> None:
     for name in given.board:
         R, setting = read_board(given.data, name), BOARDS[name]
         print(name, R, flush=True)
-        for kind in given.kind or setting.kinds:
-            # drawn as for all splits, so that a quick run's are the first of a full one's
-            for part in split(R, kind, max(given.splits, 24), average=setting.average)[: 2 if given.quick else given.splits]:
-                path = given.work / name / f"{part.name}{'-quick' if given.quick else ''}.parquet"
-                if path.is_file():
-                    continue
-                began = time.perf_counter()
-                draws = 1 if given.quick else given.draws
-                found = run_split(R, part, setting.sizes, setting.average, draws=draws, methods=methods)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_file(path) as temporary:
-                    found.to_parquet(temporary, index=False)
-                print(f"{part.name}: {time.perf_counter() - began:.0f} s", *_brief(found), sep="\n  ", flush=True)
+        kinds = {
+            k: split(R, k, max(given.splits, 24), average=setting.average)
+            for k in given.kind or setting.kinds
+        }
+        # kind after kind within each number, so that a run that was stopped has as many of each
+        for part in (kinds[k][n] for n in range(2 if given.quick else given.splits) for k in kinds):
+            path = given.work / name / f"{part.name}{'-quick' if given.quick else ''}.parquet"
+            if path.is_file():
+                continue
+            began = time.perf_counter()
+            draws = 1 if given.quick else given.draws
+            found = run_split(R, part, setting.sizes, setting.average, draws=draws, methods=methods)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path) as temporary:
+                found.to_parquet(temporary, index=False)
+            print(f"{part.name}: {time.perf_counter() - began:.0f} s", *_brief(found), sep="\n  ", flush=True)
 
 
 def _brief(found: pd.DataFrame) -> list[str]:
     error = (found["score"] - found["truth"]).abs()
-    table = (100 * error).groupby([found["method"], found["size"]], sort=False).mean().unstack().round(2)
+    table = (100 * error).groupby([found["method"], found["size"]], sort=False).mean().unstack().round(2)  # noqa: PD010
     return table.to_string().splitlines()
 
 

@@ -152,6 +152,7 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
     from irtbench.irt import fit
     from irtbench.subsets import estimate, select
     from irtbench.subsets.crossfit import cross_fit
+    from irtbench.subsets.population import prepare
 
     old, new = responses.take(models=list(split.calibration)), responses.take(models=list(split.test))
     truth = new.scores(plan.average)
@@ -161,6 +162,7 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
         for category in (ConvergenceWarning, DataWarning, ExtrapolationWarning):
             warnings.simplefilter("ignore", category)
         bank, folds = None, None
+        shared = prepare(old, average=plan.average, seed=plan.seed, device=plan.device)
         if any(m.needs_bank for m in plan.methods):
             bank = fit(old, irt=plan.irt, device=plan.device, seed=plan.seed).bank
             folds = cross_fit(old, bank, seed=plan.seed, device=plan.device)
@@ -179,6 +181,7 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
                             average=plan.average,
                             seed=draw,
                             fitted=folds,
+                            prepared=shared,
                         )
                     subset = subsets[method.selection]
                     seen = new.take(items=subset.items)

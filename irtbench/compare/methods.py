@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from irtbench.errors import InputError
-from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE
+from irtbench.subsets.estimators import BANK_ESTIMATORS, ESTIMATORS
 from irtbench.subsets.selection import DEFAULT_STRATEGY, STRATEGIES
 
 __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
@@ -14,7 +14,9 @@ __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
 CONTROL = "random + mean"
 METHODS = (
     CONTROL,
-    "default",  # stratified + gp-irt
+    "default",  # robust + blend
+    "stratified + blend",
+    "stratified + difference",
     "random + p-irt",
     "random + gp-irt",
     "stratified + weighted",
@@ -37,7 +39,7 @@ class Method:
     @property
     def needs_bank(self) -> bool:
         """Whether an IRT model must be fitted for it."""
-        return self.selection == "anchor-irt" or self.estimator not in MODEL_FREE
+        return self.selection == "anchor-irt" or self.estimator in BANK_ESTIMATORS
 
 
 def parse_methods(names: Iterable[str] | None) -> list[Method]:

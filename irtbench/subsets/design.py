@@ -1,7 +1,8 @@
 r"""Choose the items that leave the least variance in the full score: greedy Bayesian design.
 
 For responses with covariance :math:`Σ = F^⊤F + \operatorname{diag}(ν)` and a score :math:`f^⊤y`, an item j
-brings the variance down by :math:`\operatorname{Cov}(y_j, f^⊤y \mid y_S)^2 / \operatorname{Var}(y_j \mid y_S)`.
+brings the variance down by
+:math:`\operatorname{Cov}(y_j, f^⊤y \mid y_S)^2 / \operatorname{Var}(y_j \mid y_S)`.
 Each step takes the item that brings the most, over one or several populations of models at once.
 """
 
@@ -56,19 +57,19 @@ class _State:
     """Covariances given the items chosen so far, by a growing Cholesky factor."""
 
     def __init__(self, moments: Moments, full: np.ndarray, size: int) -> None:
-        x, noise = moments.features, moments.noise
+        x, noise = moments.features.astype(np.float32), moments.noise
         self.x, self.noise = x, noise
         self.with_score = x.T @ (x @ full) + noise * full
         self.variance = (x**2).sum(axis=0) + noise
-        self.rows = np.zeros((size, len(full)))
+        self.rows = np.zeros((size, len(full)), dtype=np.float32)
 
     def gain(self) -> np.ndarray:
         return np.asarray(self.with_score**2 / self.variance)
 
     def add(self, step: int, j: int) -> None:
-        column = self.x.T @ self.x[:, j]
+        column = (self.x[:, j] @ self.x).astype(float)
         column[j] += self.noise[j]
-        column -= self.rows[:step].T @ self.rows[:step, j]
+        column -= self.rows[:step, j] @ self.rows[:step]
         row = column / np.sqrt(self.variance[j])
         self.with_score = self.with_score - row * (self.with_score[j] / np.sqrt(self.variance[j]))
         self.variance = np.maximum(self.variance - row**2, _LEAST)
@@ -104,7 +105,8 @@ def greedy(
     states = [(weight, _State(moments, full, size)) for weight, moments in populations]
     open_ = limits.allowed.copy()
     left = None if limits.quota is None else limits.quota.astype(float).copy()
-    money, chosen = limits.budget, []
+    money = limits.budget
+    chosen: list[int] = []
     must = list(limits.required)
     while len(chosen) < size:
         if must:

@@ -132,10 +132,13 @@ def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) 
     factor: np.ndarray | float = _factor(subset, method, level)
     if method == "blend" and "far" in subset.residuals:
         far = conformal_factor(subset.residuals["far"].to_numpy(dtype=float), level)[0]
-        factor = (1 - found.beyond) * factor + found.beyond * max(far, float(factor))
+        factor = (1 - found.outside) * factor + found.outside * max(far, float(factor))
     outside = [seen.model_ids[k] for k in np.flatnonzero(found.beyond > 0.5)]
     if outside:
-        _warn_beyond(outside, "their scores rest on the IRT model's reach, with a wider interval")
+        reach = "their scores rest on the IRT model's reach, with a wider interval"
+        _warn_beyond(
+            outside, "a regression does not hold there: use 'blend'" if method == "regression" else reach
+        )
     table = {
         "score": score,
         "lower": np.clip(score - factor * found.sd, 0, 1),
@@ -200,7 +203,9 @@ def _warn_outside(subset: Subset, posterior: AbilityPosterior, seen: ResponseMat
         outside |= (mean - sd > high) | (mean + sd < low)
     models = [seen.model_ids[k] for k in np.flatnonzero(outside)]
     if models:
-        advice = "IRT-based scores may be biased, compare with method='weighted' on a random or stratified subset"
+        advice = (
+            "IRT-based scores may be biased, compare with method='weighted' on a random or stratified subset"
+        )
         _warn_beyond(models, advice)
 
 

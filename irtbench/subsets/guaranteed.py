@@ -1,11 +1,11 @@
-r"""Scores with an interval that holds whatever the IRT model: items drawn by known probabilities, predictions corrected.
+r"""Scores whose interval holds whatever the IRT model: random items, predictions corrected by them.
 
-With predictions p that were made before item I was drawn with probability q(I) from the items U that are still open,
+With predictions p that were made before item I was drawn, with probability q(I), from the items U still open,
 
 .. math:: φ = \sum_{i ∉ U} f_i y_i + \sum_{i ∈ U} f_i p_i + f_I \frac{y_I - p_I}{q(I)}
 
-has the full score :math:`\sum_i f_i y_i` for its expectation, whatever p is. Good predictions make it precise,
-and its variance over the draws can be seen in the residuals :math:`y - p`.
+has the full score :math:`\sum_i f_i y_i` for its expectation, whatever p is. Good predictions make it
+precise, and its variance over the draws can be seen in the residuals :math:`y - p`.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ def active(
             p = expected(predictor.latent, np.arange(n_items), seen)
         base = np.where(open_, full, 0.0)
         h = base * np.sqrt(p * (1 - p)) + 1e-300
-        q = (1 - _UNIFORM) * h / h.sum(axis=1, keepdims=True) + _UNIFORM * base / base.sum(axis=1, keepdims=True)
+        q = (1 - _UNIFORM) * h / h.sum(axis=1, keepdims=True) + _UNIFORM * base / base.sum(
+            axis=1, keepdims=True
+        )
         q = np.where(open_, q, 0.0)
         edge = np.cumsum(q, axis=1)
         item = np.minimum((edge < rng.random((m, 1)) * edge[:, -1:]).sum(axis=1), n_items - 1)

@@ -1,4 +1,4 @@
-r"""What a new model's responses say about all items: one ability a benchmark, and ways to leave the old models' range.
+r"""What responses say about all items: one ability a benchmark, and ways to leave the old models' range.
 
 .. math:: P_{mi} = σ\big(a_i θ_{mb} + g_{mb} + h_{mb} \tilde d_i + d_i\big),\quad
           θ_m ∼ N(0, κΦ),\; g_{mb} ∼ N(0, ρ^2),\; h_{mb} ∼ N(0, η^2)
@@ -80,7 +80,7 @@ class Latent:
         return found
 
     def loadings(self, reach: Reach) -> tuple[np.ndarray, np.ndarray]:
-        """Loadings (n_items, K) of the abilities and of the shifts in use, and their prior precision (K, K)."""
+        """Loadings (n_items, K) of abilities and of the shifts in use, and their prior precision (K, K)."""
         one = np.eye(self.dimensions)[self.own]
         columns, blocks = [one * self.slope[:, None]], [np.linalg.inv(reach.ability * self.correlation)]
         for sd, feature in ((reach.shift, np.ones(len(self.own))), (reach.tilt, self.tilt)):

@@ -95,7 +95,8 @@ def _quota(
     for k, name in enumerate(names):
         if not least[k] <= quota[k] <= available[k]:
             raise InputError(
-                f"quota of {quota[k]} items for {name!r}: {available[k]} may be chosen, {least[k]} are required"
+                f"quota of {quota[k]} items for {name!r}: {available[k]} may be chosen,"
+                f" {least[k]} are required"
             )
     if not quota.sum():
         raise InputError("the quotas leave no item to choose")
@@ -108,7 +109,8 @@ def _prices(responses: ResponseMatrix, cost: Mapping[str, float] | pd.Series | s
     if isinstance(cost, str):
         if cost not in responses.items:
             raise InputError(
-                f"cost: the items table has no column {cost!r}, only {list(responses.items)}; pass prices by id"
+                f"cost: the items table has no column {cost!r}, only {list(responses.items)};"
+                " pass prices by id"
             )
         cost = responses.items[cost]
     prices = pd.Series(cost, dtype=float).reindex(responses.items.index).to_numpy(dtype=float)

@@ -1,4 +1,4 @@
-r"""Predict full scores of new models: a regression inside the calibration models' range, an IRT model beyond it.
+r"""Predict full scores of new models: a regression inside the old models' range, an IRT model beyond it.
 
 .. math:: \hat s = (1 - γ)\,\hat s_{\text{regression}} + γ\,\hat s_{\text{reaching}}
 
@@ -6,9 +6,9 @@ r"""Predict full scores of new models: a regression inside the calibration model
   towards the IRT model's (:func:`irtbench.subsets.moments.calibration_moments`);
 * *reaching*: responses seen and probabilities of the others, from an IRT model whose abilities and shifts may
   lie far beyond the calibration models (:data:`irtbench.subsets.moments.WIDE`);
-* γ, the probability that the model lies beyond the range: that its score, by the reaching estimate, lies outside
-  the calibration models' scores, times the probability that its responses are not those of a model with the
-  abilities of one of them (their mean likelihood against the evidence of the reaching IRT model).
+* γ, the probability that the model lies beyond the range: that its score, by the reaching estimate, lies
+  outside the calibration models' scores, times the probability that its responses are not those of a model
+  with the abilities of one of them (their mean likelihood against the evidence of the reaching IRT model).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from irtbench.subsets.population import Population, Prepared
 
 __all__ = ["Prediction", "Predictor", "build_predictor", "held_out_errors"]
 
+_ENOUGH = 30  # items; fewer do not tell a model beyond the range from an unlucky one
 _ODDS = 10.0  # that a model whose score lies beyond the range has abilities beyond it, too
 _UNLIKE, _CLEAR, _FAR = 0.1, 0.95, 3.0  # prior odds, and when it is worth saying
 _LEAST = 1e-9
@@ -48,6 +49,9 @@ class Prediction:
         beyond: γ, probability that the model lies beyond the calibration models' range.
         unlike: probability that its responses are not those of a model with a calibration model's abilities.
         gap: regression minus reaching estimate, in sds of the latter.
+        outside: probability that the score lies outside the calibration models' scores, by the reaching
+            estimate alone: at least γ, and what the interval goes by, since an estimate must not jump at
+            every unlucky draw of a few items, but an interval may.
     """
 
     score: np.ndarray
@@ -55,6 +59,7 @@ class Prediction:
     beyond: np.ndarray
     unlike: np.ndarray
     gap: np.ndarray
+    outside: np.ndarray
 
     def notes(self) -> list[str]:
         """What to say of each model; an empty string where there is nothing to say."""
@@ -103,7 +108,7 @@ class Predictor:
             values: (n_models, size) responses to the chosen items, NaN where missing.
             method: one of :data:`PREDICTORS`.
         """
-        found = np.empty((5, len(values)))
+        found = np.empty((6, len(values)))
         for rows, seen in patterns(~np.isnan(values)):
             found[:, rows] = self._predict(values[rows][:, seen], seen, method)
         return Prediction(*found)
@@ -119,19 +124,20 @@ class Predictor:
         odds = self._odds(values, seen, wide.evidence)
         low, high = self.score_range
         outside = np.minimum(ndtr((reaching - high) / wide_sd) + ndtr((low - reaching) / wide_sd), 1)
-        beyond = outside * expit(odds + np.log(_ODDS))
+        beyond = outside * expit(odds + np.log(_ODDS * min(1.0, len(chosen) / _ENOUGH) ** 2))
         beta = np.linalg.solve(self.cov[np.ix_(seen, seen)], self.with_score[seen])
         regression = self.score_mean + (values - self.mean[seen]) @ beta
         gap = regression - reaching
         unlike = expit(odds + np.log(_UNLIKE))
-        told = np.stack([beyond, unlike, gap / wide_sd])
+        told = np.stack([beyond, unlike, gap / wide_sd, outside])
         if method == "reaching":
             return np.stack([reaching, wide_sd, *told])
         narrow = posterior(self.latent, chosen, values, NARROW).variance(rest, self.latent)
         if method == "regression":
             return np.stack([regression, np.maximum(np.sqrt(narrow), _LEAST), *told])
-        variance = (1 - beyond) * narrow + beyond * wide_sd**2 + beyond * (1 - beyond) * gap**2
         score = (1 - beyond) * regression + beyond * reaching
+        variance = (1 - outside) * (narrow + (regression - score) ** 2)
+        variance += outside * (wide_sd**2 + (reaching - score) ** 2)
         return np.stack([score, np.maximum(np.sqrt(variance), _LEAST), *told])
 
     def _odds(self, values: np.ndarray, seen: np.ndarray, wide: np.ndarray) -> np.ndarray:
@@ -147,7 +153,9 @@ class Predictor:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         own = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "latent"}
-        return own | {f"latent_{f.name}": np.asarray(getattr(self.latent, f.name)) for f in fields(self.latent)}
+        return own | {
+            f"latent_{f.name}": np.asarray(getattr(self.latent, f.name)) for f in fields(self.latent)
+        }
 
     def save(self, path: Path) -> None:
         """Write all arrays to one ``.npz`` file."""
@@ -164,7 +172,9 @@ class Predictor:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
-            latent = {k.removeprefix("latent_"): arrays.pop(k) for k in list(arrays) if k.startswith("latent_")}
+            latent = {
+                k.removeprefix("latent_"): arrays.pop(k) for k in list(arrays) if k.startswith("latent_")
+            }
             latent["dispersion"] = float(latent["dispersion"])
             arrays["score_mean"] = float(arrays["score_mean"])
             arrays["score_range"] = tuple(map(float, arrays["score_range"]))

