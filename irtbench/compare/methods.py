@@ -14,7 +14,8 @@ __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
 CONTROL = "random + mean"
 METHODS = (
     CONTROL,
-    "default",  # robust + blend
+    "default",  # stratified + gp-irt
+    "robust + blend",
     "stratified + blend",
     "stratified + difference",
     "random + p-irt",

@@ -13,7 +13,7 @@ from irtbench.errors import InputError
 from irtbench.irt.abilities import ability_posterior
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.responses.splits import model_groups
-from irtbench.subsets.estimation import estimate
+from irtbench.subsets.estimation import DEFAULT_ESTIMATOR, estimate
 from irtbench.subsets.estimators import estimate_scores
 from irtbench.subsets.subset import Subset
 from irtbench.variance import Runs, SubsetVariance, runs_of, subset_variance
@@ -90,7 +90,7 @@ def subset_study(
         )
     whole = R.take(items=list(subset.benchmark.index))
     if method == "default":
-        method = "gp-irt" if subset.bank is not None else "weighted"
+        method = DEFAULT_ESTIMATOR if subset.bank is not None else "weighted"
     found = estimate(subset, whole.take(items=subset.items), method, level, missing="ignore")
     full = _full(subset, whole)
     control, plain = _random(subset, whole, method, draws, seed)

@@ -249,7 +249,7 @@ STRATEGIES: dict[str, Callable[[Task], Choice]] = {
     "forward": _forward,
     "steady": _steady,
 }
-DEFAULT_STRATEGY = "robust"
+DEFAULT_STRATEGY = "stratified"
 FIXED_PROBABILITY = ("random", "stratified")  # look at no response
 _PRICED = ("robust", "forward")  # weigh what an item brings by its price
 

@@ -31,7 +31,7 @@ def matching_weights(
     Example:
         >>> y = np.array([[1.0, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]])
         >>> matching_weights(y, np.full(4, 0.25), np.array([0, 2, 3]), np.full(3, 1 / 3)).round(2).tolist()
-        [0.49, 0.25, 0.26]
+        [0.5, 0.25, 0.25]
     """
     from scipy.optimize import nnls
 

@@ -34,7 +34,9 @@ def test_the_order_of_items_changes_nothing(case, method):
 def test_columns_and_order_of_models(case):
     subset, new = case
     table = estimate(subset, new.take(items=subset.items))
-    assert list(table) == ["score", "lower", "upper", "beyond", "note"]
+    assert list(table) == ["score", "lower", "upper"]
+    blended = estimate(subset, new.take(items=subset.items), "blend")
+    assert list(blended) == ["score", "lower", "upper", "beyond", "note"]
     assert list(table.index) == new.model_ids
     one = estimate(subset, new.take(models=[new.model_ids[3]], items=subset.items))
     assert one.iloc[0].to_numpy() == pytest.approx(table.iloc[3].to_numpy())

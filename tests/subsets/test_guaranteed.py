@@ -36,7 +36,7 @@ def test_difference_is_unbiased_and_covers_under_a_wrong_model(wrong):
 
 def test_active_is_unbiased_and_covers_under_a_wrong_model(wrong):
     R, prepared, new = wrong
-    predictor = select(R, 30, irt=None, prepared=prepared).predictor
+    predictor = select(R, 30, "robust", irt=None, prepared=prepared).predictor
     truth = new.scores().to_numpy()
     runs = [active(predictor, new, 30, seed=seed) for seed in range(60)]
     errors = np.array([r["score"].to_numpy() - truth for r in runs])
@@ -48,14 +48,14 @@ def test_active_is_unbiased_and_covers_under_a_wrong_model(wrong):
 
 def test_all_items_leave_no_error(wrong):
     R, prepared, new = wrong
-    predictor = select(R, 30, irt=None, prepared=prepared).predictor
+    predictor = select(R, 30, "robust", irt=None, prepared=prepared).predictor
     few = new.take(models=slice(0, 3))
     assert (active(predictor, few, 200)["score"] - few.scores()).abs().max() < 0.03
 
 
 def test_refusals(wrong):
     R, prepared, new = wrong
-    subset = select(R, 30, irt=None, prepared=prepared)
+    subset = select(R, 30, "robust", irt=None, prepared=prepared)
     with pytest.raises(InputError, match="drawn by known probabilities"):
         estimate(subset, new.take(items=subset.items), "difference")
     with pytest.raises(InputError, match="size must be from 2"):

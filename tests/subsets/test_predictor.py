@@ -22,7 +22,7 @@ def weak_and_strong():
 
 @pytest.fixture(scope="module")
 def subset(weak_and_strong):
-    return select(weak_and_strong[0], 60)
+    return select(weak_and_strong[0], 60, "robust")
 
 
 def test_regression_is_the_conditional_mean_of_the_normal(weak_and_strong, subset):
@@ -43,7 +43,7 @@ def test_beyond_the_range_the_blend_reaches(weak_and_strong, subset):
     _, strong = weak_and_strong
     truth, seen = strong.scores(), strong.take(items=subset.items)
     with pytest.warns(ExtrapolationWarning, match="outside the range"):
-        found = estimate(subset, seen)
+        found = estimate(subset, seen, "blend")
     with pytest.warns(ExtrapolationWarning, match="use 'blend'"):
         alone = estimate(subset, seen, "regression")
     error, other = (found["score"] - truth).abs().mean(), (alone["score"] - truth).abs().mean()
@@ -59,7 +59,7 @@ def test_inside_the_range_it_is_the_regression(subset, weak_and_strong):
     middle = old.take(models=np.argsort(old.scores().to_numpy())[40:80]).take(items=subset.items)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ExtrapolationWarning)
-        found, alone = estimate(subset, middle), estimate(subset, middle, "regression")
+        found, alone = (estimate(subset, middle, method) for method in ("blend", "regression"))
     assert found["beyond"].max() < 0.3
     assert (found["score"] - alone["score"]).abs().max() < 0.02
 
@@ -71,31 +71,31 @@ def test_saved_and_loaded(subset, weak_and_strong, tmp_path):
     seen = weak_and_strong[0].take(items=subset.items)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExtrapolationWarning)
-        assert estimate(again, seen).equals(estimate(subset, seen))
+        assert estimate(again, seen, "blend").equals(estimate(subset, seen, "blend"))
 
 
-def test_the_default_beats_a_stratified_sample_of_its_size(weak_and_strong):
+def test_robust_and_blend_beat_a_stratified_sample_of_its_size(weak_and_strong):
     R = simulate(200, 300, n_benchmarks=3, benchmark_sd=0.5, seed=7).responses
     old, new = R.take(models=slice(0, 120)), R.take(models=slice(120, 200))
     errors = {}
-    for strategy, estimator in (("default", "default"), ("stratified", "weighted")):
+    for strategy, estimator in (("robust", "blend"), ("stratified", "weighted")):
         chosen = select(old, 30, strategy, irt=None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExtrapolationWarning)
             table = estimate(chosen, new.take(items=chosen.items), estimator)
         errors[strategy] = (table["score"] - new.scores()).abs().mean()
-    assert errors["default"] < 0.8 * errors["stratified"]  # 0.5 or so on real matrices
+    assert errors["robust"] < 0.8 * errors["stratified"]  # 0.5 or so on real matrices
 
 
 def test_continuous_responses_and_few_models():
     rng = np.random.default_rng(0)
     y = np.clip(0.5 + 0.3 * rng.normal(size=(12, 1)) + 0.1 * rng.normal(size=(12, 80)), 0, 1)
     R = ib.ResponseMatrix.of(y, metric="prob")
-    chosen = select(R.take(models=slice(0, 8)), 10)
+    chosen = select(R.take(models=slice(0, 8)), 10, "robust")
     assert chosen.predictor.latent.dispersion < 1  # less noise than 0/1 responses have
     new = R.take(models=slice(8, 12))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExtrapolationWarning)
         with pytest.warns(DataWarning, match="few calibration models"):
-            table = estimate(chosen, new.take(items=chosen.items))
+            table = estimate(chosen, new.take(items=chosen.items), "blend")
     assert (table["score"] - new.scores()).abs().max() < 0.1  # ten responses of sd 0.1 about one level
