@@ -27,6 +27,7 @@ def test_every_command_it_shows_exists():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::irtbench.errors.ExtrapolationWarning")  # of one model
 def test_the_example_prints_what_the_readme_says():
     code, said = re.search(r"```python\n(.*?)```\n```\n(.*?)```", README, flags=re.DOTALL).groups()
     printed = io.StringIO()

@@ -140,7 +140,8 @@ def snr_steps(R: dict[str, ResponseMatrix]) -> pd.DataFrame:
         for metric in ("acc", "prob", "prob_options"):
             (own,) = runs_of(of_seeds(R[f"{framing}_{metric}"]))
             scores = curves(own)
-            snr = scores.mean(axis=0) / scores.std(axis=0, ddof=1)
+            with np.errstate(divide="ignore"):  # at one checkpoint all seeds have one score: infinite
+                snr = scores.mean(axis=0) / scores.std(axis=0, ddof=1)
             for t, step in enumerate(own.steps[1:], start=1):
                 rows += [
                     (framing, name, int(step), metric, snr[t, k]) for k, name in enumerate(own.benchmarks)
