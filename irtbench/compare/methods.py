@@ -14,13 +14,13 @@ __all__ = ["CONTROL", "METHODS", "Method", "parse_methods"]
 CONTROL = "random + mean"
 METHODS = (
     CONTROL,
-    "default",  # stratified + gp-irt
-    "robust + blend",
+    "default",  # robust + blend
     "stratified + blend",
     "stratified + difference",
     "random + p-irt",
     "random + gp-irt",
     "stratified + weighted",
+    "stratified + gp-irt",
     "stratified + p-irt",
     "anchor-correctness + weighted",
     "anchor-irt + weighted",

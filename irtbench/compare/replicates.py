@@ -14,7 +14,8 @@ from irtbench.irt.abilities import ability_posterior
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.responses.splits import model_groups
 from irtbench.subsets.estimation import DEFAULT_ESTIMATOR, estimate
-from irtbench.subsets.estimators import estimate_scores
+from irtbench.subsets.estimators import PREDICTORS, Board, estimate_scores
+from irtbench.subsets.latent import NARROW, posterior
 from irtbench.subsets.subset import Subset
 from irtbench.variance import Runs, SubsetVariance, runs_of, subset_variance
 
@@ -71,7 +72,8 @@ def subset_study(
         family: see :func:`irtbench.variance.runs_of`.
         seed_column: likewise.
         step: likewise.
-        method: estimator, see :func:`irtbench.estimate`; the random items get it too, with equal weights.
+        method: estimator, see :func:`irtbench.estimate`; the random items get it too, with equal weights;
+            in the place of a regression, which belongs to its own items, the IRT model behind it.
         level: coverage of the estimates' intervals.
         draws: random subsets.
         seed: of these subsets.
@@ -90,7 +92,7 @@ def subset_study(
         )
     whole = R.take(items=list(subset.benchmark.index))
     if method == "default":
-        method = DEFAULT_ESTIMATOR if subset.bank is not None else "weighted"
+        method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
     found = estimate(subset, whole.take(items=subset.items), method, level, missing="ignore")
     full = _full(subset, whole)
     control, plain = _random(subset, whole, method, draws, seed)
@@ -139,12 +141,23 @@ def _random(
         own = subset.board.full[chosen]
         board = replace(subset.board, chosen=chosen, weights=own / own.sum())
         seen = whole.take(items=chosen)
-        posterior = None if subset.bank is None else ability_posterior(subset.bank, seen)
-        control[:, k] = np.clip(
-            estimate_scores(method, board, seen.values, subset.curves, posterior)[0], 0, 1
-        )
+        control[:, k] = np.clip(_control(subset, method, board, seen), 0, 1)
         plain[:, k] = estimate_scores("mean", board, seen.values)[0]
     return control, plain
+
+
+def _control(subset: Subset, method: str, board: Board, seen: ResponseMatrix) -> np.ndarray:
+    """Scores from other items (n_models,): by the estimator, or by the IRT model behind a regression."""
+    if method in PREDICTORS:
+        assert subset.predictor is not None
+        rest = board.full.copy()
+        rest[board.chosen] = 0
+        values = seen.values.astype(float)
+        expected = posterior(subset.predictor.latent, board.chosen, values, NARROW).probability
+        values = np.where(np.isnan(values), expected[:, board.chosen], values)
+        return np.asarray(values @ board.full[board.chosen] + expected @ rest)
+    ability = None if subset.bank is None else ability_posterior(subset.bank, seen)
+    return estimate_scores(method, board, seen.values, subset.curves, ability)[0]
 
 
 def _aligned(runs: list[Runs]) -> np.ndarray:

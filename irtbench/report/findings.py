@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from irtbench.subsets.estimators import PREDICTORS
+
 if TYPE_CHECKING:
     from irtbench.compare import SubsetStudy
 
@@ -22,6 +24,8 @@ __all__ = [
     "variance_verdict",
     "views_finding",
 ]
+
+CONTROLS = ("the same estimator", "the subset's IRT model")  # of random items; a regression has its own
 
 
 def variance_verdict(table: pd.DataFrame, *, unit: str = "points", scale: float = 100.0) -> str:
@@ -160,10 +164,11 @@ def estimates_finding(study: SubsetStudy) -> str:
         role: _limits(error.loc[[role]], "mae", 1, "points", 0.95, ends=("low", "high"))
         for role in error.index
     }
+    way = CONTROLS[study.method in PREDICTORS]
     same = "" if study.method == "mean" else f" and with their plain mean {texts['plain']}"
     text = (
         f"The estimates ({study.method}) miss the full score by {texts['chosen']} on average; with"
-        f" {study.size} random items the same estimator misses it by {texts['control']}{same}."
+        f" {study.size} random items {way} misses it by {texts['control']}{same}."
         f" {held} of {n} intervals of {_percent(study.level)} hold it ({_percent(held / n)}; were the runs"
         f" independent, 95 % interval {_percent(low)} to {_percent(high)})."
     )
@@ -189,7 +194,8 @@ def subset_curves_finding(study: SubsetStudy) -> str:
     limits = f" (95 % interval {_s(choice['low'])} to {_s(choice['high'])})" if known else ""
     return (
         f"E over seeds, in points: {E['full']} from all items, {E['chosen']} from the subset,"
-        f" {E['control']} from random items with the same estimator. The choice of the items makes"
+        f" {E['control']} from random items with {CONTROLS[study.method in PREDICTORS]}. The choice of the"
+        " items makes"
         f" {_s(choice['E'])}{limits}{': ' + says if known else ', its interval needs three seeds'}."
     )
 

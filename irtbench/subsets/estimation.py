@@ -26,7 +26,7 @@ from irtbench.subsets.subset import Subset
 
 __all__ = ["DEFAULT_ESTIMATOR", "estimate"]
 
-DEFAULT_ESTIMATOR = "gp-irt"
+DEFAULT_ESTIMATOR = "blend"
 
 
 def estimate(
@@ -48,10 +48,10 @@ def estimate(
     Args:
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
-        method: ``default`` (``gp-irt`` with a bank, else ``weighted``); ``blend`` (a regression within the
-            calibration models' range, an IRT model that reaches beyond it), ``regression`` or ``reaching``
-            alone; ``difference`` (predictions corrected by a random sample: its interval holds whatever the
-            IRT model); ``mean`` (raw score of the subset), ``weighted``, ``p-irt``, ``gp-irt`` (with a bank).
+        method: ``default`` is ``blend`` (a regression within the calibration models' range, an estimate that
+            reaches beyond it); ``regression`` or ``reaching`` alone; ``difference`` (predictions corrected by
+            a random sample: its interval holds whatever the IRT model); ``mean`` (raw score of the subset),
+            ``weighted``; ``p-irt``, ``gp-irt`` (with a bank).
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
@@ -104,7 +104,7 @@ def estimate(
 
 def _checked(subset: Subset, method: str, level: float) -> str:
     if method == "default":
-        method = DEFAULT_ESTIMATOR if subset.bank is not None else "weighted"
+        method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
     if method not in ESTIMATORS:
         raise InputError(f"method must be 'default' or one of {list(ESTIMATORS)}, got {method!r}")
     if method == "difference" and not subset.info.get("probability_sample", False):
@@ -135,7 +135,7 @@ def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) 
         factor = (1 - found.outside) * factor + found.outside * max(far, float(factor))
     outside = [seen.model_ids[k] for k in np.flatnonzero(found.beyond > 0.5)]
     if outside:
-        reach = "their scores rest on the IRT model's reach, with a wider interval"
+        reach = "their scores rest on what reaches beyond them, with a wider interval"
         _warn_beyond(
             outside, "a regression does not hold there: use 'blend'" if method == "regression" else reach
         )

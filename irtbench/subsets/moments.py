@@ -12,7 +12,7 @@ from irtbench.subsets.latent import NARROW, Latent, Reach, posterior
 __all__ = ["Moments", "calibration_moments", "filled", "shift_moments"]
 
 RIDGE = 0.05  # variance of a response that no other response tells of, beyond its own noise
-FEW = 100.0  # calibration models at which the IRT model's covariance counts as much as the empirical one
+FEW = 300.0  # calibration models at which the IRT model's covariance counts as much as the empirical one
 WIDE = Reach(10.0, 1.0, 1.0)
 _DRAWS, _WAVES, _WAVE_LENGTH = 300, 20, 0.15
 _MISFIT = 2.0  # sd in logits by which an item may move by itself beyond the range
@@ -45,7 +45,7 @@ def calibration_moments(values: np.ndarray, probability: np.ndarray, latent: Lat
     r"""Moments for a model of the calibration models' population.
 
     .. math:: Σ = (1 - w)\, S + w\, \big(S_P + \operatorname{diag}\overline{P(1-P)}\big) + λ I,\quad
-              w = \frac{100}{100 + M}
+              w = \frac{300}{300 + M}
 
     with the covariance S of the responses of M models and :math:`S_P` of what the IRT model expects of
     them: an empirical covariance of thousands of items from some hundred models, shrunk towards a

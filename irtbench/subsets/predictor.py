@@ -1,22 +1,23 @@
-r"""Predict full scores of new models: a regression inside the old models' range, an IRT model beyond it.
+r"""Predict full scores of new models: a regression inside the old models' range, a reaching one beyond it.
 
 .. math:: \hat s = (1 - γ)\,\hat s_{\text{regression}} + γ\,\hat s_{\text{reaching}}
 
 * *regression*: the best linear prediction from the responses, with the calibration models' covariance shrunk
   towards the IRT model's (:func:`irtbench.subsets.moments.calibration_moments`);
-* *reaching*: responses seen and probabilities of the others, from an IRT model whose abilities and shifts may
-  lie far beyond the calibration models (:data:`irtbench.subsets.moments.WIDE`);
-* γ, the probability that the model lies beyond the range: that its score, by the reaching estimate, lies
-  outside the calibration models' scores, times the probability that its responses are not those of a model
-  with the abilities of one of them (their mean likelihood against the evidence of the reaching IRT model).
+* *reaching*: for models that may lie far beyond them (:func:`irtbench.subsets.reaching.reach`);
+* γ, the probability that the model lies beyond the range: that its score does, by the reaching estimate or by
+  the one that follows the responses alone, and not by a hair, since a regression does hold a little beyond
+  its range; times the probability that its responses are not those of a model with the abilities of a
+  calibration model, by their likelihood or because the two estimates part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,16 +28,25 @@ from irtbench.files import fingerprint
 from irtbench.subsets.calibration import full_scores
 from irtbench.subsets.estimators import PREDICTORS, patterns
 from irtbench.subsets.latent import NARROW, Latent, posterior
-from irtbench.subsets.moments import WIDE
+from irtbench.subsets.linear import Linear
 from irtbench.subsets.population import Population, Prepared
+from irtbench.subsets.reaching import Reached, reach
 
 __all__ = ["Prediction", "Predictor", "build_predictor", "held_out_errors"]
 
 _ENOUGH = 30  # items; fewer do not tell a model beyond the range from an unlucky one
 _ODDS = 10.0  # that a model whose score lies beyond the range has abilities beyond it, too
 _UNLIKE, _CLEAR, _FAR = 0.1, 0.95, 3.0  # prior odds, and when it is worth saying
+_MARGIN = 0.03  # of the calibration models' range, within which a regression still holds beyond it
+_BELOW = 3.0  # margins below: a floor is in sight there, and a regression goes less astray
+_APART = 0.7  # log odds for each root mean square by which the two estimates part
+_TRUST = 0.7  # in the reaching estimate against the regression when asking whether a score lies outside
+_DOUBT = 1.5  # items by which the estimate that follows the responses alone must clear it, too
 _LEAST = 1e-9
 _CERTAIN = 1e-4  # no calibration model's response is more certain than this
+
+
+_PARTS: dict[str, Any] = {"latent": Latent, "alike": Linear, "beyond": Linear}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +74,9 @@ class Prediction:
     def notes(self) -> list[str]:
         """What to say of each model; an empty string where there is nothing to say."""
         return [
-            "beyond the calibration models: rests on the IRT model's reach"
+            "beyond the calibration models: rests on what reaches beyond them"
             if beyond > 0.5
-            else "regression and IRT model disagree"
+            else "regression and reaching estimate disagree"
             if abs(gap) > _FAR
             else "answers unlike any calibration model's"
             if unlike > _CLEAR
@@ -83,22 +93,20 @@ class Predictor:
         latent: all items.
         full: weight of each item in the full score (n_items,).
         chosen: positions of the chosen items (size,).
-        mean: mean response to them (size,).
-        cov: its covariance over models like the calibration models (size, size).
-        with_score: covariance with the full score (size,).
-        score_mean: mean full score.
+        alike: moments of a new model like the calibration models.
+        beyond: moments of a new model that may lie far beyond them.
         score_range: lowest and highest full score of the calibration models.
+        gap: root mean square of reaching minus regression estimate over the calibration models.
         old: probability of the calibration models' responses to the chosen items (n_calibration, size).
     """
 
     latent: Latent
     full: np.ndarray
     chosen: np.ndarray
-    mean: np.ndarray
-    cov: np.ndarray
-    with_score: np.ndarray
-    score_mean: float
+    alike: Linear
+    beyond: Linear
     score_range: tuple[float, float]
+    gap: float
     old: np.ndarray
 
     def __call__(self, values: np.ndarray, method: str = "blend") -> Prediction:
@@ -114,31 +122,44 @@ class Predictor:
         return Prediction(*found)
 
     def _predict(self, values: np.ndarray, seen: np.ndarray, method: str) -> np.ndarray:
-        chosen = self.chosen[seen]
-        rest = self.full.copy()
-        rest[chosen] = 0
-        known = values @ self.full[chosen]
-        wide = posterior(self.latent, chosen, values, WIDE)
-        reaching = known + wide.probability @ rest
-        wide_sd = np.maximum(np.sqrt(wide.variance(rest, self.latent)), _LEAST)
-        odds = self._odds(values, seen, wide.evidence)
-        low, high = self.score_range
-        outside = np.minimum(ndtr((reaching - high) / wide_sd) + ndtr((low - reaching) / wide_sd), 1)
-        beyond = outside * expit(odds + np.log(_ODDS * min(1.0, len(chosen) / _ENOUGH) ** 2))
-        beta = np.linalg.solve(self.cov[np.ix_(seen, seen)], self.with_score[seen])
-        regression = self.score_mean + (values - self.mean[seen]) @ beta
-        gap = regression - reaching
-        unlike = expit(odds + np.log(_UNLIKE))
-        told = np.stack([beyond, unlike, gap / wide_sd, outside])
+        far = self.reach(values, seen)
+        regression, _, _ = self.alike(values, seen)
+        outside, clear = self._outside(far, regression, int(seen.sum()))
+        gap = (regression - far.score) / far.sd
+        odds = self._odds(values, seen, far.evidence)
+        apart = _APART * (np.abs(far.score - regression) / self.gap - 1)
+        few = np.log(_ODDS * min(1.0, seen.sum() / _ENOUGH) ** 2)
+        beyond = clear * expit(np.maximum(odds, apart) + few)
+        told = np.stack([beyond, expit(odds + np.log(_UNLIKE)), gap, outside])
         if method == "reaching":
-            return np.stack([reaching, wide_sd, *told])
-        narrow = posterior(self.latent, chosen, values, NARROW).variance(rest, self.latent)
+            return np.stack([far.score, far.sd, *told])
+        rest = self.full.copy()
+        rest[self.chosen[seen]] = 0
+        narrow = posterior(self.latent, self.chosen[seen], values, NARROW).variance(rest, self.latent)
         if method == "regression":
             return np.stack([regression, np.maximum(np.sqrt(narrow), _LEAST), *told])
-        score = (1 - beyond) * regression + beyond * reaching
+        score = (1 - beyond) * regression + beyond * far.score
         variance = (1 - outside) * (narrow + (regression - score) ** 2)
-        variance += outside * (wide_sd**2 + (reaching - score) ** 2)
+        variance += outside * (far.sd**2 + (far.score - score) ** 2)
         return np.stack([score, np.maximum(np.sqrt(variance), _LEAST), *told])
+
+    def reach(self, values: np.ndarray, seen: np.ndarray) -> Reached:
+        """The estimate for models that may lie anywhere, from (n_models, n_seen) responses."""
+        return reach(self.latent, self.full, self.beyond, self.chosen, values, seen)
+
+    def _outside(self, far: Reached, regression: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Probability that the score lies outside the calibration models', and that it clearly does."""
+        low, high = self.score_range
+        margin = _MARGIN * (high - low)
+
+        def out(score: np.ndarray, sd: np.ndarray, margin: float) -> np.ndarray:
+            up, down = ndtr((score - high - margin) / sd), ndtr((low - _BELOW * margin - score) / sd)
+            return np.asarray(np.minimum(up + down, 1))
+
+        reaching, free = (_TRUST * x + (1 - _TRUST) * regression for x in (far.score, far.free))
+        clear = out(reaching, far.sd, margin)
+        clear = np.maximum(clear, out(free, np.maximum(far.sd, 0.5 / np.sqrt(n)), margin + _DOUBT / n))
+        return np.maximum(out(far.score, far.sd, 0.0), clear), clear
 
     def _odds(self, values: np.ndarray, seen: np.ndarray, wide: np.ndarray) -> np.ndarray:
         """Log Bayes factor of the wide IRT model against the calibration models' abilities (n_models,)."""
@@ -152,10 +173,16 @@ class Predictor:
         return fingerprint(*(np.ascontiguousarray(x).tobytes() for x in self._arrays().values()))
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        own = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "latent"}
-        return own | {
-            f"latent_{f.name}": np.asarray(getattr(self.latent, f.name)) for f in fields(self.latent)
-        }
+        found: dict[str, np.ndarray] = {}
+        for own in fields(self):
+            value = getattr(self, own.name)
+            parts = (
+                {f"_{f.name}": getattr(value, f.name) for f in fields(value)}
+                if own.name in _PARTS
+                else {"": value}
+            )
+            found |= {own.name + name: np.asarray(part) for name, part in parts.items()}
+        return found
 
     def save(self, path: Path) -> None:
         """Write all arrays to one ``.npz`` file."""
@@ -172,15 +199,20 @@ class Predictor:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
-            latent = {
-                k.removeprefix("latent_"): arrays.pop(k) for k in list(arrays) if k.startswith("latent_")
+            parts: dict[str, Any] = {
+                name: kind(**{f.name: _plain(arrays.pop(f"{name}_{f.name}")) for f in fields(kind)})
+                for name, kind in _PARTS.items()
             }
-            latent["dispersion"] = float(latent["dispersion"])
-            arrays["score_mean"] = float(arrays["score_mean"])
-            arrays["score_range"] = tuple(map(float, arrays["score_range"]))
-            return cls(latent=Latent(**latent), **arrays)
+            low, high = arrays.pop("score_range").tolist()
+            parts |= {name: _plain(value) for name, value in arrays.items()}
+            return cls(**parts, score_range=(low, high))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({error}); save the subset again") from None
+
+
+def _plain(value: np.ndarray) -> np.ndarray | float:
+    """A number where the array holds just one."""
+    return float(value) if value.ndim == 0 else value
 
 
 def build_predictor(population: Population, full: np.ndarray, chosen: np.ndarray) -> Predictor:
@@ -206,21 +238,20 @@ def build_predictor(population: Population, full: np.ndarray, chosen: np.ndarray
         >>> bool(np.abs(found.score - R.take(models=slice(50, 60)).scores()).mean() < 0.08)
         True
     """
-    alike, values = population.alike, population.values
-    x = alike.features[:, chosen]
-    noise = alike.noise[chosen]
-    scores = values @ full
-    return Predictor(
+    scores = population.values @ full
+    found = Predictor(
         latent=population.latent,
         full=full,
         chosen=chosen,
-        mean=alike.mean[chosen],
-        cov=x.T @ x + np.diag(noise),
-        with_score=x.T @ (alike.features @ full) + noise * full[chosen],
-        score_mean=float(scores.mean()),
+        alike=Linear.of(population.alike, full, chosen),
+        beyond=Linear.of(population.beyond, full, chosen),
         score_range=(float(scores.min()), float(scores.max())),
+        gap=1.0,
         old=population.probability[:, chosen],
     )
+    everything, values = np.ones(len(chosen), dtype=bool), population.values[:, chosen]
+    apart = found.reach(values, everything).score - found.alike(values, everything)[0]
+    return replace(found, gap=max(float(np.sqrt((apart**2).mean())), _LEAST))
 
 
 def held_out_errors(

@@ -63,8 +63,8 @@ def select(
     Args:
         responses: of the calibration models to the full benchmark.
         size: number of items, 1 … n_items; not used with quotas or a budget.
-        method: ``default`` (``stratified`` by benchmark); ``random``; ``robust`` (least variance of the full
-            score, for models like the calibration models and far beyond them); ``anchor-correctness``,
+        method: ``default`` (``robust``: least variance of the full score, for models like the calibration
+            models and far beyond them); ``random``, ``stratified`` by benchmark; ``anchor-correctness``,
             ``anchor-irt`` (k-means on responses or IRT parameters), ``medoids`` (of the items' correlations);
             ``information`` (Fisher's, at each quantile of ability), ``disagreement``, ``discrimination``,
             ``lasso``, ``forward`` (greedy regression), ``steady`` (moves with the model, not with its seed
@@ -105,7 +105,7 @@ def select(
         >>> from irtbench.irt import simulate
         >>> s = simulate(n_models=40, n_items=200, seed=0)
         >>> select(s.responses, size=20)
-        Subset: 20 of 200 items by stratified, 2PL bank, calibrated on 40 models
+        Subset: 20 of 200 items by robust, no bank, calibrated on 40 models
     """
     if bank is not None and not isinstance(bank, ItemBank):
         bank = bank.bank

@@ -209,7 +209,7 @@ def _forward(task: Task) -> Choice:
 
 def _robust(task: Task) -> Choice:
     """Least variance of the full score, for models like the calibration models and far beyond them."""
-    share = 0.01 * np.sqrt(task.size)  # with few items those for the range at hand come first
+    share = min((_FAR / task.responses.n_models) ** 1.5, _FARTHEST)
     populations = [(1.0, task.population.alike), (share, task.population.beyond)]
     return _matched(task, greedy(populations, task.full, task.size, task.limits))
 
@@ -249,8 +249,9 @@ STRATEGIES: dict[str, Callable[[Task], Choice]] = {
     "forward": _forward,
     "steady": _steady,
 }
-DEFAULT_STRATEGY = "stratified"
+DEFAULT_STRATEGY = "robust"
 FIXED_PROBABILITY = ("random", "stratified")  # look at no response
+_FAR, _FARTHEST = 31.0, 0.6  # weight of models far beyond: less when many models calibrate
 _PRICED = ("robust", "forward")  # weigh what an item brings by its price
 
 

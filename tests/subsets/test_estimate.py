@@ -34,7 +34,8 @@ def test_the_order_of_items_changes_nothing(case, method):
 def test_columns_and_order_of_models(case):
     subset, new = case
     table = estimate(subset, new.take(items=subset.items))
-    assert list(table) == ["score", "lower", "upper"]
+    assert list(table) == ["score", "lower", "upper", "beyond", "note"]
+    assert list(estimate(subset, new.take(items=subset.items), "weighted")) == ["score", "lower", "upper"]
     blended = estimate(subset, new.take(items=subset.items), "blend")
     assert list(blended) == ["score", "lower", "upper", "beyond", "note"]
     assert list(table.index) == new.model_ids
