@@ -156,7 +156,7 @@ def test_estimate_prints_or_writes(files, tmp_path):
     printed = done("estimate", files / "subset", files / "new.parquet", "--quiet").stdout
     done("estimate", files / "subset", files / "new.parquet", "-o", tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text() == printed
-    table = pd.read_csv(tmp_path / "scores.csv", index_col="model")
+    table = pd.read_csv(tmp_path / "scores.csv", index_col="model", keep_default_na=False)
     expected = ib.estimate(ib.load(files / "subset"), ib.read(files / "new.parquet"))
     pd.testing.assert_frame_equal(table, expected, check_names=False, check_index_type=False)
     machine = json.loads(done("estimate", files / "subset", files / "new.parquet", "--json", "-q").stdout)

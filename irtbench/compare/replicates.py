@@ -13,7 +13,7 @@ from irtbench.errors import InputError
 from irtbench.irt.abilities import ability_posterior
 from irtbench.responses.matrix import ResponseMatrix
 from irtbench.responses.splits import model_groups
-from irtbench.subsets.estimation import DEFAULT_ESTIMATOR, estimate
+from irtbench.subsets.estimation import default_estimator, estimate
 from irtbench.subsets.estimators import PREDICTORS, Board, estimate_scores
 from irtbench.subsets.latent import NARROW, posterior
 from irtbench.subsets.subset import Subset
@@ -92,8 +92,9 @@ def subset_study(
         )
     whole = R.take(items=list(subset.benchmark.index))
     if method == "default":
-        method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
-    found = estimate(subset, whole.take(items=subset.items), method, level, missing="ignore")
+        method = default_estimator(subset)
+    seen = whole.take(items=subset.items)
+    found = estimate(subset, seen, method, level, missing="ignore")[["score", "lower", "upper"]]
     full = _full(subset, whole)
     control, plain = _random(subset, whole, method, draws, seed)
     estimates = pd.DataFrame({"full": full, **found, "random": control[:, 0]}, index=whole.models.index)

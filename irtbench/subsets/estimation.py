@@ -24,7 +24,7 @@ from irtbench.subsets.intervals import conformal_factor, design_interval
 from irtbench.subsets.matching import matched
 from irtbench.subsets.subset import Subset
 
-__all__ = ["DEFAULT_ESTIMATOR", "estimate"]
+__all__ = ["DEFAULT_ESTIMATOR", "default_estimator", "estimate"]
 
 DEFAULT_ESTIMATOR = "blend"
 
@@ -49,9 +49,9 @@ def estimate(
         subset: what :func:`irtbench.select` returned.
         responses: of the new models to the subset's items, in any order.
         method: ``default`` is ``blend`` (a regression within the calibration models' range, an estimate that
-            reaches beyond it); ``regression`` or ``reaching`` alone; ``difference`` (predictions corrected by
-            a random sample: its interval holds whatever the IRT model); ``mean`` (raw score of the subset),
-            ``weighted``; ``p-irt``, ``gp-irt`` (with a bank).
+            reaches beyond it; with fewer than five of them, ``weighted``); ``regression`` or ``reaching``
+            alone; ``difference`` (predictions corrected by a random sample: its interval holds whatever the
+            IRT model); ``mean`` (raw score of the subset), ``weighted``; ``p-irt``, ``gp-irt`` (with a bank).
         level: coverage of the intervals.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
@@ -102,9 +102,15 @@ def estimate(
     return pd.DataFrame(table, index=seen.models.index)
 
 
+def default_estimator(subset: Subset) -> str:
+    """``blend``; the weighted mean where too few models calibrated to hold any out."""
+    calibrated = subset.predictor is not None and DEFAULT_ESTIMATOR in subset.residuals
+    return DEFAULT_ESTIMATOR if calibrated else "weighted"
+
+
 def _checked(subset: Subset, method: str, level: float) -> str:
     if method == "default":
-        method = DEFAULT_ESTIMATOR if subset.predictor is not None else "weighted"
+        method = default_estimator(subset)
     if method not in ESTIMATORS:
         raise InputError(f"method must be 'default' or one of {list(ESTIMATORS)}, got {method!r}")
     if method == "difference" and not subset.info.get("probability_sample", False):

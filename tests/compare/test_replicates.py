@@ -29,7 +29,7 @@ def responses():
 @pytest.fixture(scope="module")
 def study(responses):
     chosen = select(responses, 50, "random", irt=None)
-    return subset_study(chosen, responses, draws=20)
+    return subset_study(chosen, responses, method="weighted", draws=20)
 
 
 def test_full_scores_and_seed_variance_are_the_rooms(study, responses):
@@ -75,8 +75,7 @@ def test_with_a_bank_and_on_the_page(responses, tmp_path):
     from irtbench.report import write_variance_report
 
     chosen = select(responses.take(models=(responses.models["seed"] < 3).to_numpy()), 40, "random", irt="1pl")
-    study = subset_study(chosen, responses, draws=5)
-    assert study.method == "gp-irt"
+    study = subset_study(chosen, responses, method="gp-irt", draws=5)
     assert not study.calibrated_here
     runs = runs_of(responses)
     table = variance_report(runs, resamples=100)
@@ -93,3 +92,12 @@ def test_missing_items_are_refused(study, responses):
     chosen = select(responses, 50, "random", irt=None)
     with pytest.raises(InputError, match="the full scores need all of them"):
         subset_study(chosen, responses.take(items=slice(0, 150)))
+
+
+@pytest.mark.filterwarnings("ignore::irtbench.errors.ExtrapolationWarning")  # of the weakest checkpoint
+def test_a_regression_stands_beside_random_items_by_its_irt_model(responses):
+    chosen = select(responses.take(models=(responses.models["seed"] < 3).to_numpy()), 40)
+    study = subset_study(chosen, responses, draws=5)
+    assert study.method == "blend"
+    # by the IRT model random items tell more than by their mean
+    assert study.errors.loc["control", "mae"] < study.errors.loc["plain", "mae"]

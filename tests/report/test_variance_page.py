@@ -222,7 +222,7 @@ def test_the_choice_finding_follows_its_interval():
 
     def says(low, high):
         parts = pd.DataFrame({"E": [(low + high) / 2], "low": [low], "high": [high]}, index=["choice"])
-        study = SimpleNamespace(variance=SimpleNamespace(methods=methods, parts=parts))
+        study = SimpleNamespace(method="blend", variance=SimpleNamespace(methods=methods, parts=parts))
         return findings.subset_curves_finding(study)
 
     assert "adds noise" in says(0.01, 0.02)

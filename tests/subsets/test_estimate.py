@@ -97,11 +97,11 @@ def test_other_refusals(case):
 
 def test_few_calibration_models_are_said_to_be_few():
     s = simulate(n_models=11, n_items=60, seed=0)
-    seven = select(s.responses.take(models=slice(0, 7)), 15, bank=s.bank, folds=2)
+    seven = select(s.responses.take(models=slice(0, 7)), 15, "stratified", bank=s.bank, folds=2)
     new = s.responses.take(models=slice(7, 11), items=seven.items)
     with pytest.warns(DataWarning, match=r"few calibration models \(7\).*their spread"):
         estimate(seven, new, "p-irt")
-    three = select(s.responses.take(models=slice(0, 3)), 15, bank=s.bank)
+    three = select(s.responses.take(models=slice(0, 3)), 15, "stratified", bank=s.bank)
     assert three.residuals.empty
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExtrapolationWarning)

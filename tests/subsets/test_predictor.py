@@ -98,4 +98,5 @@ def test_continuous_responses_and_few_models():
         warnings.simplefilter("ignore", ExtrapolationWarning)
         with pytest.warns(DataWarning, match="few calibration models"):
             table = estimate(chosen, new.take(items=chosen.items), "blend")
-    assert (table["score"] - new.scores()).abs().max() < 0.1  # ten responses of sd 0.1 about one level
+    # ten responses of sd 0.1 about one level tell it within 0.03; eight models, how to weigh them, as roughly
+    assert (table["score"] - new.scores()).abs().mean() < 0.08
