@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from irtbench.commands.options import Force, Json, Level, Quiet
-from irtbench.commands.session import Session, about
+from irtbench.commands.session import Session, about, refuse_file
 from irtbench.errors import InputError
 
 __all__ = ["export"]
@@ -74,6 +74,10 @@ def export(
     )
 
     session = Session.of(context)
+    if to == "catsim":
+        refuse_file(source, "a bank, fit or subset", "fit")
+    else:
+        refuse_file(source, "a subset", "subset")
     if to == "lm-eval":
         session.free_folder(out)
     else:

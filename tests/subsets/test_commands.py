@@ -73,6 +73,26 @@ def test_export_writes_every_kind(world, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+def test_a_file_where_a_folder_is_meant_is_called_one(world, tmp_path):
+    folder, *_ = world
+    out = ["-o", tmp_path / "x"]
+    state = ["--state", tmp_path / "s.json"]
+    for command, makes in (
+        (["export", folder / "old.parquet", "--to", "csv", *out], "irtbench subset RESPONSES -o FOLDER"),
+        (["export", folder / "old.parquet", "--to", "catsim", *out], "irtbench fit RESPONSES -o FOLDER"),
+        (["adapt", folder / "old.parquet", *state], "irtbench fit RESPONSES -o FOLDER"),
+        (["gate", folder / "old.parquet", "--bank", folder / "old.parquet", *out], "irtbench fit RESPONSES"),
+    ):
+        found = irtbench(*command)
+        assert found.exit_code == 2
+        assert "old.parquet: is a file; give the folder of a" in found.stderr
+        assert makes in found.stderr
+    found = irtbench("export", folder / "subset" / "subset.json", "--to", "csv", *out)
+    assert f"give the folder that it lies in, {folder / 'subset'}" in found.stderr
+    found = irtbench("adapt", folder / "bank" / "bank.json", *state)
+    assert f"give the folder that it lies in, {folder / 'bank'}" in found.stderr
+
+
 def test_adapt_goes_on_from_call_to_call(world, tmp_path):
     folder, s, new, _ = world
     row = dict(zip(new.item_ids, new.values[2], strict=True))
