@@ -118,7 +118,7 @@ def _make(
             continue
         errors += held_out_errors(found, kind) + held_out_errors(found, kind, "random + mean")
         session.say(f"measured on {splits} {kind} splits")
-    adaptive = adaptive_plan(bank, matrix, average=average, fitted=fitted, seed=seed, device=device)
+    adaptive = adaptive_plan(bank, matrix, average=average, seed=seed, device=device)
     write_bank(out, bank, subsets, name=out.name, errors=errors, adaptive=adaptive, **about_it)
 
 
