@@ -25,7 +25,7 @@ from benchmarks.environments import machine
 from irtbench.files import atomic_file, versions
 from irtbench.responses.splits import split
 from irtbench.subsets.adaptive import adaptive_plan, simulate_adaptive, summarize_adaptive
-from irtbench.subsets.crossfit import cross_fit
+from irtbench.subsets.adaptive.calibrating import group_folds
 
 SIZES = (10, 30, 100)
 KINDS = {"openllm_v2": ("random", "family", "weak-to-strong"), "mmlu_pro": ("random",)}
@@ -33,16 +33,22 @@ RUNS = (("score", 1), ("score", 32), ("information", 1), ("random", 1))
 
 
 def one_split(
-    R: ib.ResponseMatrix, calibration: Any, test: Any, average: Any, models: int, k: int
+    R: ib.ResponseMatrix,
+    calibration: Any,
+    test: Any,
+    average: Any,
+    models: int,
+    k: int,
+    runs: Any = RUNS,
 ) -> pd.DataFrame:
-    """All orders on up to ``models`` test models of one split."""
+    """Some orders on up to ``models`` test models of one split."""
     old = R.take(models=list(calibration))
     few = np.random.default_rng([7, k]).permutation(np.array(test, dtype=object))[:models]
     new = R.take(models=list(few))
     bank = ib.fit(old, "2pl", method="laplace", device="cpu").bank
-    fitted = cross_fit(old, bank, folds=4, seed=k, device="cpu")
+    fitted = group_folds(old, bank, folds=4, seed=k, device="cpu")
     parts = []
-    for order, batch in RUNS:
+    for order, batch in runs:
         how: dict[str, Any] = {
             "average": average,
             "order": order,
@@ -50,7 +56,7 @@ def one_split(
             "fitted": fitted,
             "seed": k,
         }
-        plan = adaptive_plan(bank, old, batch=batch, most=40, device="cpu", **how)
+        plan = adaptive_plan(bank, old, batch=batch, device="cpu", **how)
         mean = order == "random"
         found = simulate_adaptive(plan, new, SIZES, orders=[order], batch=batch, mean=mean, seed=k)
         if batch > 1:
@@ -62,19 +68,23 @@ def one_split(
 def page(table: pd.DataFrame, cpu: float, given: Any) -> str:
     """The tables of all boards, in points."""
     m = machine()
+    singly = "" if "information" in set(table["order"]) else " --singly"
     lines = [
         "# Adaptive tests",
         "",
-        f"Written by `python benchmarks/subsets/adaptive.py --splits {given.splits} --models {given.models}"
+        f"Written by `python benchmarks/subsets/adaptive.py --splits {given.splits} --models {given.models}{singly}"
         f" {' '.join(table['board'].unique())}`: {cpu:.0f} CPU"
-        f" s, one process; {m['processor']}, {m['cores']} cores, Python {m['python']}; "
+        f" s; {m['processor']}, {m['cores']} cores, Python {m['python']}; "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
         + ".",
         "",
         "Mean absolute error and width of the nominal 90 % interval of the full score in points; `vs random` is the"
         " paired difference of MAE to the same estimator on items in random order, with a 95 % interval over splits."
         " *random + mean* is the mean of the items asked at random, weighted by benchmark, with its design-based"
-        " interval. All other rows: posterior mean of the full score, intervals calibrated on the calibration models.",
+        " interval. All other rows: posterior mean of the full score, with an interval calibrated on calibration models"
+        " that were held out; *beyond*, the mean probability that the model lies outside the calibration models' scores,"
+        " is the weight of the IRT model that reaches beyond them (its interval: the strongest calibration models, with"
+        " a bank of the weaker half).",
     ]
     for (name, kind), part in table.groupby(["board", "split_kind"], sort=False):
         tested = part.groupby("split")["model"].nunique()
@@ -85,17 +95,18 @@ def page(table: pd.DataFrame, cpu: float, given: Any) -> str:
             f"{len(tested)} splits, {tested.sum()} tested models.",
             "",
         ]
-        lines += ["| items | order | MAE | RMSE | bias | width | coverage | Spearman | vs random |"]
-        lines += ["|--:|---|--:|--:|--:|--:|--:|--:|--:|"]
+        lines += ["| items | order | MAE | RMSE | bias | width | coverage | beyond | Spearman | vs random |"]
+        lines += ["|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
         found = summarize_adaptive(part).sort_values("items", kind="stable")
         for row in found.itertuples():
             rank = part[(part["order"] == row.order) & (part["items"] == row.items)]
             rho = np.mean(
                 [one[["score", "truth"]].corr("spearman").iloc[0, 1] for _, one in rank.groupby("split")]
             )
+            beyond = "–" if rank["beyond"].isna().all() else f"{rank['beyond'].mean():.2f}"
             lines += [
                 f"| {row.items} | {row.order} | {100 * row.mae:.2f} | {100 * row.rmse:.2f} | {100 * row.bias:+.2f}"
-                f" | {100 * row.width:.1f} | {row.coverage:.3f} | {rho:.3f} | {_paired(part, row.order, row.items)} |"
+                f" | {100 * row.width:.1f} | {row.coverage:.3f} | {beyond} | {rho:.3f} | {_paired(part, row.order, row.items)} |"
             ]
     return "\n".join(lines) + "\n"
 
@@ -123,8 +134,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=here.parent / "results")
     parser.add_argument("--splits", type=int, default=6)
     parser.add_argument("--models", type=int, default=40, help="models tested in a split")
+    parser.add_argument(
+        "--singly", action="store_true", help="only items asked one by one, by score and at random"
+    )
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    runs = [run for run in RUNS if not given.singly or run in (("score", 1), ("random", 1))]
     began, rows = time.process_time(), []
     for name in given.boards:
         _, average, keep = BOARDS[name]
@@ -135,7 +150,7 @@ def main() -> None:
                 one = split(R, kind, given.splits, average=average)[k]
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found = one_split(R, one.calibration, one.test, average, given.models, k)
+                    found = one_split(R, one.calibration, one.test, average, given.models, k, runs)
                 rows.append(found.assign(board=name, split_kind=kind, split=one.name))
                 print(f"{name} {one.name}: {time.process_time() - began:.0f} CPU s", flush=True)
                 table = pd.concat(rows).sort_values(["board", "split_kind"], kind="stable")

@@ -131,7 +131,11 @@ def _calibrated(session: Session, plan: AdaptivePlan, known: AdaptivePlan | None
         session.say(
             f"the bank's intervals are for {known.average} average, by {known.order}, {known.level:.0%}"
         )
-    return replace(plan, spread=known.spread, factors=known.factors if same else {})
+    return replace(plan, spread=known.spread, **(_intervals(known) if same else {}))
+
+
+def _intervals(known: AdaptivePlan) -> dict[str, Any]:
+    return {"factors": known.factors, "far": known.far, "span": known.span}
 
 
 def _talk(
@@ -196,7 +200,9 @@ def _report(session: Session, test: AdaptiveSession, batch: int, *, printed: boo
         f"{now.items} items: score {now.score:.4f} ({now.lower:.4f} to {now.upper:.4f},"
         f" {test.plan.level:.0%}){over}"
     )
-    if abs(test.surprise) > _SURPRISING:
+    if now.note:
+        warnings.warn(f"{now.note} (probability {now.beyond:.2f})", ExtrapolationWarning, stacklevel=2)
+    elif abs(test.surprise) > _SURPRISING:
         warnings.warn(
             f"the answers are not those of a model like the calibration's (z {test.surprise:+.1f}): the"
             " estimate is drawn towards theirs; ask a random sample for an interval that holds for any model",
@@ -209,6 +215,7 @@ def _report(session: Session, test: AdaptiveSession, batch: int, *, printed: boo
             "lower": now.lower,
             "upper": now.upper,
             "items": now.items,
+            "beyond": now.beyond,
             "finished": test.finished,
             "surprise": test.surprise,
             "next": asked,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from irtbench.commands.options import Average, Device, Force, Irt, Json, Quiet, Seed
-from irtbench.commands.session import Session, about, records
+from irtbench.commands.session import Session, about, records, refuse_file
 from irtbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _make(
             continue
         errors += held_out_errors(found, kind) + held_out_errors(found, kind, "random + mean")
         session.say(f"measured on {splits} {kind} splits")
-    adaptive = adaptive_plan(bank, matrix, average=average, fitted=fitted, seed=seed, device=device)
+    adaptive = adaptive_plan(bank, matrix, average=average, seed=seed, device=device)
     write_bank(out, bank, subsets, name=out.name, errors=errors, adaptive=adaptive, **about_it)
 
 
@@ -126,7 +126,7 @@ def named_bank(name: str) -> ItemBank:
     """The bank of a folder (of a bank, fit or subset), or one that ships, by name.
 
     Raises:
-        InputError: neither of them.
+        InputError: neither of them, or a file.
     """
     from irtbench.commands.subset import load_bank
     from irtbench.subsets import Subset
@@ -134,6 +134,7 @@ def named_bank(name: str) -> ItemBank:
     from irtbench.subsets.banks import load_bank as shipped
 
     path = Path(name)
+    refuse_file(path, "a bank, fit or subset, or a bank's name", "fit")
     if path.is_dir():
         if not (path / "subset.json").is_file():
             return load_bank(path)

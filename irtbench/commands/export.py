@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from irtbench.commands.options import Force, Json, Level, Quiet
-from irtbench.commands.session import Session, about
+from irtbench.commands.session import PROGRAM, Session, about, refuse_file
 from irtbench.errors import InputError
 
 __all__ = ["export"]
@@ -72,8 +72,13 @@ def export(
         write_csv,
         write_json_items,
     )
+    from irtbench.subsets.export.formula import exported_method
 
     session = Session.of(context)
+    if to == "catsim":
+        refuse_file(source, "a bank, fit or subset", "fit")
+    else:
+        refuse_file(source, "a subset", "subset")
     if to == "lm-eval":
         session.free_folder(out)
     else:
@@ -92,6 +97,9 @@ def export(
         if to == "lm-eval":
             how: dict[str, Any] = {"tasks": tasks, "match": match, "keys": known, "method": method}
             export_lm_eval(chosen, out, name=name, level=level, **how)
+            session.say(
+                f"its full_score is that of {PROGRAM} estimate --method {exported_method(chosen, method)}"
+            )
         else:
             with session.write_file(out, inputs) as temporary:
                 if to == "samples":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from irtbench.responses import ResponseMatrix
 
-__all__ = ["PROGRAM", "Session", "about", "config_beside", "records"]
+__all__ = ["PROGRAM", "Session", "about", "config_beside", "records", "refuse_file"]
 
 PROGRAM = "irtbench"
 _TALK_OPTIONS = ("json_", "quiet", "force")
@@ -162,6 +162,26 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     flat = table.reset_index() if any(table.index.names) else table
     content: list[dict[str, Any]] = json.loads(flat.to_json(orient="records", double_precision=12))
     return content
+
+
+def refuse_file(path: Path, wanted: str, maker: str) -> None:
+    """Refuse a file where a folder that irtbench wrote is meant, and say what to give.
+
+    Args:
+        path: what was given.
+        wanted: what the folder holds.
+        maker: command that makes such a folder of responses.
+
+    Raises:
+        InputError: it is a file.
+    """
+    if not path.is_file():
+        return
+    if any((path.parent / name).is_file() for name in ("subset.json", "bank.json", "fit.json")):
+        raise InputError(f"{path}: is a file; give the folder that it lies in, {path.parent}")
+    raise InputError(
+        f"{path}: is a file; give the folder of {wanted}. {PROGRAM} {maker} RESPONSES -o FOLDER makes one"
+    )
 
 
 def _writable(out: Path) -> Path:

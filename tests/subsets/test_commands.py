@@ -58,6 +58,7 @@ def test_export_writes_every_kind(world, tmp_path):
     task = ["--task", "benchmark-1=one", "--match", "position", "--name", "mine"]
     found = done("export", folder / "subset", "--to", "lm-eval", "-o", tmp_path / "t", *task, "--json")
     assert json.loads(found.stdout) == {"out": str(tmp_path / "t"), "to": "lm-eval", "items": 20}
+    assert "estimate --method gp-irt" in " ".join(found.stderr.split())
     assert json.loads((tmp_path / "t" / "formula.json").read_text())["tasks"]["benchmark-1"] == "one"
     rows = "item,key\n" + "".join(f"{item},k{n}\n" for n, item in enumerate(subset.items))
     (tmp_path / "keys.csv").write_text(rows)
@@ -71,6 +72,26 @@ def test_export_writes_every_kind(world, tmp_path):
             == 2
         )
     assert not (tmp_path / "w").exists()
+
+
+def test_a_file_where_a_folder_is_meant_is_called_one(world, tmp_path):
+    folder, *_ = world
+    out = ["-o", tmp_path / "x"]
+    state = ["--state", tmp_path / "s.json"]
+    for command, makes in (
+        (["export", folder / "old.parquet", "--to", "csv", *out], "irtbench subset RESPONSES -o FOLDER"),
+        (["export", folder / "old.parquet", "--to", "catsim", *out], "irtbench fit RESPONSES -o FOLDER"),
+        (["adapt", folder / "old.parquet", *state], "irtbench fit RESPONSES -o FOLDER"),
+        (["gate", folder / "old.parquet", "--bank", folder / "old.parquet", *out], "irtbench fit RESPONSES"),
+    ):
+        found = irtbench(*command)
+        assert found.exit_code == 2
+        assert "old.parquet: is a file; give the folder of a" in found.stderr
+        assert makes in found.stderr
+    found = irtbench("export", folder / "subset" / "subset.json", "--to", "csv", *out)
+    assert f"give the folder that it lies in, {folder / 'subset'}" in found.stderr
+    found = irtbench("adapt", folder / "bank" / "bank.json", *state)
+    assert f"give the folder that it lies in, {folder / 'bank'}" in found.stderr
 
 
 def test_adapt_goes_on_from_call_to_call(world, tmp_path):
@@ -99,6 +120,19 @@ def test_adapt_goes_on_from_call_to_call(world, tmp_path):
         in irtbench("adapt", folder / "bank", *options, "--answers", tmp_path / "b.csv").stderr
     )
     assert "--simulate" in irtbench("adapt", folder / "bank").stderr
+
+
+def test_adapt_says_when_a_model_is_beyond_those_of_the_calibration(world, tmp_path):
+    folder, s, *_ = world
+    options = ["--state", tmp_path / "s.json", "--calibrate", folder / "old.parquet"]
+    found = json.loads(done("adapt", folder / "bank", *options, "--batch", 60, "--json").stdout)
+    assert found["beyond"] < 0.5
+    (tmp_path / "a.json").write_text(json.dumps(dict.fromkeys(found["next"], 1)))
+    ran = done("adapt", folder / "bank", *options[:2], "--answers", tmp_path / "a.json", "--json")
+    found = json.loads(ran.stdout)
+    assert found["beyond"] > 0.5
+    assert "beyond the calibration models' range" in " ".join(ran.stderr.split())
+    assert resume(tmp_path / "s.json", s.bank).estimate().beyond == found["beyond"]
 
 
 def test_adapt_talks_line_by_line(world, tmp_path):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import Average, ResponseMatrix, item_weights
 from irtbench.subsets.adaptive.belief import GRID, Lattice, kernel
 from irtbench.subsets.adaptive.choosing import CRITERIA
-from irtbench.subsets.intervals import conformal_factor
+from irtbench.subsets.adaptive.reach import reaching_items
+from irtbench.subsets.latent import Latent
 
 if TYPE_CHECKING:
     from irtbench.subsets.crossfit import CrossFit
@@ -41,6 +42,9 @@ class AdaptivePlan:
         level: coverage of the intervals.
         spread: benchmark → sd σ of a model's ability there about its general one.
         factors: items asked → half width of the interval in posterior sds; empty: the normal quantile.
+        far: the same for a model beyond the calibration models' range, in sds of the reach.
+        span: lowest and highest full score of the calibration models; None: every model is taken to be one
+            like them.
         seed: of the random order.
     """
 
@@ -50,6 +54,8 @@ class AdaptivePlan:
     level: float = 0.9
     spread: Mapping[str, float] = field(default_factory=dict)
     factors: Mapping[int, float] = field(default_factory=dict)
+    far: Mapping[int, float] = field(default_factory=dict)
+    span: tuple[float, float] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,14 +84,26 @@ class AdaptivePlan:
         spread = [self.spread.get(str(name), 0.0) for name in names]
         return Lattice.of(self.bank, item_weights(self.benchmarks, self.average), strata.reshape(-1), spread)
 
+    @cached_property
+    def latent(self) -> Latent:
+        """The items for a model that may lie beyond the calibration models."""
+        return reaching_items(self.bank, self.lattice.strata, self.lattice.spread)
+
     def factor(self, asked: int) -> float:
         """Half width of the interval in posterior sds after so many answers, between those calibrated."""
-        if not self.factors:
+        return self._between(self.factors, asked)
+
+    def far_factor(self, asked: int) -> float:
+        """The same for a model beyond the calibration models' range, in sds of the reach."""
+        return self._between(self.far, asked)
+
+    def _between(self, factors: Mapping[int, float], asked: int) -> float:
+        if not factors:
             from scipy.stats import norm
 
             return float(norm.ppf((1 + self.level) / 2))
-        sizes = sorted(self.factors)
-        return float(np.interp(np.log1p(asked), np.log1p(sizes), [self.factors[n] for n in sizes]))
+        sizes = sorted(factors)
+        return float(np.interp(np.log1p(asked), np.log1p(sizes), [factors[n] for n in sizes]))
 
 
 def benchmarks_of(bank: ItemBank) -> np.ndarray:
@@ -104,7 +122,7 @@ def adaptive_plan(
     level: float = 0.9,
     sizes: Sequence[int] = SIZES,
     batch: int = 1,
-    most: int = 60,
+    most: int = 80,
     fitted: CrossFit | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -113,9 +131,10 @@ def adaptive_plan(
     """Plan an adaptive test; with the calibration models' responses also the spread and the intervals.
 
     The models are tested as if they were new, each with a bank that the others calibrated; the interval after
-    n answers is as many posterior sds wide as covers ``level`` of them (conformal).
-    That holds for models like them. One that is stronger than all of them is drawn towards them, however
-    many items it answers: see :attr:`AdaptiveSession.surprise`, and benchmarks/subsets/results/adaptive.md.
+    n answers is as many posterior sds wide as covers ``level`` of them (conformal). That holds for models
+    like them. As a model leaves their range of scores, the estimate goes over to an IRT model that reaches
+    beyond it, with an interval that covers the strongest of them where the weaker half calibrates
+    (:mod:`irtbench.subsets.adaptive.answering`; measured in benchmarks/subsets/results/adaptive.md).
 
     Args:
         bank: calibrated items, all of the full benchmark.
@@ -125,9 +144,9 @@ def adaptive_plan(
         level: coverage of the intervals.
         sizes: numbers of answers at which the interval is calibrated.
         batch: items asked at once in these trials.
-        most: calibration models to try, drawn at random.
-        fitted: :func:`irtbench.subsets.crossfit.cross_fit` of these responses, if it is there already.
-        folds: folds of models.
+        most: calibration models to try of each kind, drawn at random.
+        fitted: banks without each fold of these models, if they are there already.
+        folds: folds of models, whole families in one where they are known.
         seed: of the folds, of the models tried and of the random order.
         device: where the folds' banks are fitted.
 
@@ -152,24 +171,13 @@ def adaptive_plan(
             stacklevel=2,
         )
         return plan
-    from irtbench.subsets.adaptive.simulation import simulate_adaptive
-    from irtbench.subsets.crossfit import cross_fit
+    from irtbench.subsets.adaptive.calibrating import calibrated, group_folds
 
     plan = replace(plan, spread=benchmark_spread(bank, responses))
-    fitted = cross_fit(responses, bank, folds, seed, device) if fitted is None else fitted
+    fitted = group_folds(responses, bank, folds, seed, device) if fitted is None else fitted
     sizes = sorted({int(n) for n in sizes if 0 < n < bank.n_items})
-    z: dict[int, list[float]] = {n: [] for n in sizes}
-    each = max(1, most // len(fitted.folds))
-    for number, fold in enumerate(fitted.folds):
-        rng = np.random.default_rng([seed, number])
-        few = rng.permutation(fold.responses.n_models)[:each]
-        own = replace(plan, bank=fold.bank.take(bank.item_ids))
-        part = fold.responses.take(models=few, items=bank.item_ids)
-        table = simulate_adaptive(own, part, sizes, orders=(order,), batch=batch)
-        for n, rows in table.groupby("items"):
-            z[int(n)] += list(((rows["truth"] - rows["score"]) / rows["sd"]).to_numpy(dtype=float))
-    factors = {n: conformal_factor(np.array(found), level)[0] for n, found in z.items() if found}
-    return replace(plan, factors=factors)
+    trials: dict[str, Any] = {"batch": batch, "most": most, "fitted": fitted, "seed": seed, "device": device}
+    return calibrated(plan, responses, sizes, **trials)
 
 
 def benchmark_spread(bank: ItemBank, responses: ResponseMatrix) -> dict[str, float]:

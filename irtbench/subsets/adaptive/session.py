@@ -13,35 +13,12 @@ import numpy as np
 from irtbench.errors import InputError
 from irtbench.files import SCHEMA, read_json, versions, write_json
 from irtbench.irt.bank import ItemBank
+from irtbench.subsets.adaptive.answering import Estimate, answer
 from irtbench.subsets.adaptive.belief import Belief
 from irtbench.subsets.adaptive.choosing import CRITERIA
 from irtbench.subsets.adaptive.planning import AdaptivePlan
 
 __all__ = ["AdaptiveSession", "Estimate", "resume", "start"]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What is known of a full score.
-
-    Attributes:
-        score: posterior mean, in [0, 1].
-        lower: lower limit of the interval.
-        upper: upper limit.
-        sd: posterior standard deviation, were the IRT model true.
-        items: answers that it rests on.
-    """
-
-    score: float
-    lower: float
-    upper: float
-    sd: float
-    items: int
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval."""
-        return (self.upper - self.lower) / 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,7 +123,8 @@ class AdaptiveSession:
 
         About standard normal for a model like those of the calibration, whatever items were asked; far
         above 0 for a model that answers what the bank takes to be too hard for it, as many stronger than all
-        calibration models do. Then the estimate is biased towards theirs, and its interval too narrow.
+        calibration models do. Unless :attr:`Estimate.beyond` says the same, the estimate is then drawn
+        towards theirs, and its interval too narrow.
 
         References:
             Dawid (1984), Statistical theory: the prequential approach, https://doi.org/10.2307/2981683
@@ -162,11 +140,11 @@ class AdaptiveSession:
 
     def estimate(self) -> Estimate:
         """The full score as far as it is known, with its interval."""
-        score, variance = self.belief.score
-        sd = float(np.sqrt(variance))
-        half = self.plan.factor(len(self.answers)) * sd
-        low, high = np.clip([score - half, score + half], 0.0, 1.0)
-        return Estimate(float(np.clip(score, 0, 1)), float(low), float(high), sd, len(self.answers))
+        return self._estimate
+
+    @cached_property
+    def _estimate(self) -> Estimate:
+        return answer(self.plan, self.belief)
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file; the bank is not in it, only its fingerprint."""
@@ -180,6 +158,8 @@ class AdaptiveSession:
             "level": plan.level,
             "spread": dict(plan.spread),
             "factors": {str(n): x for n, x in plan.factors.items()},
+            "far": {str(n): x for n, x in plan.far.items()},
+            "span": plan.span,
             "seed": plan.seed,
             "budget": self.budget,
             "half_width": self.half_width,
@@ -229,6 +209,8 @@ def resume(path: str | Path, bank: ItemBank) -> AdaptiveSession:
         level=content["level"],
         spread=content["spread"],
         factors={int(n): float(x) for n, x in content["factors"].items()},
+        far={int(n): float(x) for n, x in content.get("far", {}).items()},
+        span=tuple(content["span"]) if content.get("span") else None,
         seed=content["seed"],
     )
     empty = start(plan, budget=content["budget"], half_width=content["half_width"])

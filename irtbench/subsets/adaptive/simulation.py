@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from irtbench.errors import InputError
 from irtbench.responses.matrix import ResponseMatrix
+from irtbench.subsets.adaptive.answering import answer
 from irtbench.subsets.adaptive.belief import Belief
 from irtbench.subsets.adaptive.choosing import CRITERIA
 from irtbench.subsets.adaptive.planning import ORDERS, AdaptivePlan
@@ -41,7 +43,8 @@ def simulate_adaptive(
         seed: of the random orders; each model has its own.
 
     Returns:
-        DataFrame ``model, order, items, truth, score, lower, upper, sd``.
+        DataFrame ``model, order, items, truth, score, lower, upper, sd, beyond``; the last
+        two NaN for the mean.
 
     Raises:
         InputError: sizes out of range, an unknown order, or items that the bank does not have.
@@ -54,24 +57,48 @@ def simulate_adaptive(
         raise InputError(f"orders are {list(ORDERS)} and batch at least 1; got {unknown or batch}")
     plan.bank.refuse_foreign(responses)
     own = responses.take(items=plan.bank.item_ids)
-    values = own.values.astype(float)
-    full = plan.lattice.full
-    weight = full * own.observed
-    truth = (weight * np.nan_to_num(values)).sum(axis=1) / weight.sum(axis=1)
+    truth = full_score(plan, own)
     rows: list[dict[str, Any]] = []
-    for m, model in enumerate(own.model_ids):
-        shuffled = np.random.default_rng([seed, m]).permutation(plan.bank.n_items)
-        shuffled = shuffled[own.observed[m, shuffled]]
-        about = {"model": model, "truth": truth[m]}
-        for order in orders:
-            for n, belief in _replay(plan, values[m], order, sizes, batch, shuffled):
-                rows.append({**about, "order": order, "items": n, **_estimate(plan, belief, n)})
-        for n in sizes if mean else []:
-            rows.append(
-                {**about, "order": "random + mean", "items": n, **_mean(plan, values[m], shuffled[:n])}
-            )
-    columns = ["model", "order", "items", "truth", "score", "lower", "upper", "sd"]
-    return pd.DataFrame(rows)[columns]
+    for order in orders:
+        for m, _, belief in replays(plan, own, order, sizes, batch, seed):
+            rows.append({"at": m, "order": order, **asdict(answer(plan, belief))})
+    for m, values in enumerate(own.values.astype(float)) if mean else []:
+        shuffled = _shuffled(values, m, seed)
+        rows += [
+            {"at": m, "order": "random + mean", "items": n, **_mean(plan, values, shuffled[:n])}
+            for n in sizes
+        ]
+    columns = ["model", "order", "items", "truth", "score", "lower", "upper", "sd", "beyond"]
+    table = pd.DataFrame(rows)
+    at = table["at"].to_numpy(dtype=int)
+    return table.assign(model=np.array(own.model_ids, dtype=object)[at], truth=truth[at])[columns]
+
+
+def full_score(plan: AdaptivePlan, responses: ResponseMatrix) -> np.ndarray:
+    """Full score of each model on the plan's items, over the cells that are there (n_models,)."""
+    own = responses.take(items=plan.bank.item_ids)
+    weight = plan.lattice.full * own.observed
+    return np.asarray((weight * np.nan_to_num(own.values)).sum(axis=1) / weight.sum(axis=1), dtype=float)
+
+
+def replays(
+    plan: AdaptivePlan,
+    responses: ResponseMatrix,
+    order: str,
+    sizes: Sequence[int],
+    batch: int = 1,
+    seed: int = 0,
+) -> Iterator[tuple[int, int, Belief]]:
+    """Row of the model, number of answers and belief after them, for every model and size in turn."""
+    for m, values in enumerate(responses.take(items=plan.bank.item_ids).values.astype(float)):
+        for n, belief in _replay(plan, values, order, sizes, batch, _shuffled(values, m, seed)):
+            yield m, n, belief
+
+
+def _shuffled(values: np.ndarray, m: int, seed: int) -> np.ndarray:
+    """Random order of the items that a model answered."""
+    found = np.random.default_rng([seed, m]).permutation(len(values))
+    return found[~np.isnan(values[found])]
 
 
 def _replay(
@@ -97,20 +124,12 @@ def _replay(
     return kept
 
 
-def _estimate(plan: AdaptivePlan, belief: Belief, n: int) -> dict[str, float]:
-    score, variance = belief.score
-    sd = float(np.sqrt(max(variance, 1e-18)))
-    half = plan.factor(n) * sd
-    low, high = np.clip([score - half, score + half], 0.0, 1.0)
-    return {"score": float(np.clip(score, 0, 1)), "lower": float(low), "upper": float(high), "sd": sd}
-
-
 def _mean(plan: AdaptivePlan, values: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
     strata = plan.lattice.strata
     weights = design_weights(chosen, strata, plan.lattice.full)
     y = values[chosen][None]
     low, high = design_interval(y, weights, strata[chosen], np.bincount(strata), plan.level)
-    return {"score": float(y[0] @ weights), "lower": float(low[0]), "upper": float(high[0]), "sd": np.nan}
+    return {"score": float(y[0] @ weights), "lower": float(low[0]), "upper": float(high[0])}
 
 
 def summarize_adaptive(table: pd.DataFrame) -> pd.DataFrame:

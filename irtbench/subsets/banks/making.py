@@ -169,9 +169,9 @@ def write_bank(
 
 def _adaptive(plan: AdaptivePlan) -> dict[str, Any]:
     """What an adaptive test needs besides the bank."""
-    factors = {str(n): factor for n, factor in plan.factors.items()}
-    about = {"average": plan.average, "order": plan.order, "level": plan.level}
-    return {**about, "spread": dict(plan.spread), "factors": factors}
+    factors, far = ({str(n): factor for n, factor in kind.items()} for kind in (plan.factors, plan.far))
+    about = {"average": plan.average, "order": plan.order, "level": plan.level, "span": plan.span}
+    return {**about, "spread": dict(plan.spread), "factors": factors, "far": far}
 
 
 def _text(card: dict[str, Any]) -> str:

@@ -105,8 +105,10 @@ def load_plan(folder: str | Path) -> AdaptivePlan | None:
     how = card.get("adaptive")
     if how is None:
         return None
-    factors = {int(n): float(factor) for n, factor in how.pop("factors").items()}
-    return AdaptivePlan(ItemBank.load(folder), factors=factors, **how)
+    factors, far = ({int(n): float(x) for n, x in how.pop(kind, {}).items()} for kind in ("factors", "far"))
+    span = how.pop("span", None)
+    how["span"] = None if span is None else (float(span[0]), float(span[1]))
+    return AdaptivePlan(ItemBank.load(folder), factors=factors, far=far, **how)
 
 
 def _folder(name: str, home: str | Path | None) -> Path:

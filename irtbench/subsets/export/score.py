@@ -119,11 +119,15 @@ def _by_design(y: np.ndarray, design: dict[str, Any], level: float) -> tuple[flo
     return min((p + k / 2 - half) / (1 + k), p), max((p + k / 2 + half) / (1 + k), p)
 
 
-def read_responses(path: str | Path) -> dict[str, dict[str, float]]:
+def read_responses(path: str | Path, kept: str | None = None) -> dict[str, dict[str, float]]:
     """Responses by model: of a CSV file, an lm-eval sample file, or all sample files under a folder.
 
+    Args:
+        path: of the file or folder.
+        kept: name of the filter whose rows count, where lm-eval logged a document once for each of several.
+
     Raises:
-        ValueError: no such columns or samples, or an item that a model answered twice.
+        ValueError: no such columns or samples, several filters, or an item that a model answered twice.
     """
     path = Path(path)
     if path.suffix == ".csv":
@@ -137,11 +141,16 @@ def read_responses(path: str | Path) -> dict[str, dict[str, float]]:
     files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
     found = []
     for name in files:
+        filters: dict[str, list[tuple[str, str, float]]] = {}
         for line in name.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             if METRIC in row:
                 item, value = row[METRIC]
-                found.append((name.parent.name, item, float(value)))
+                own = filters.setdefault(row.get("filter", "none"), [])
+                own.append((name.parent.name, item, float(value)))
+        if len(filters) > 1 and kept not in filters:
+            raise ValueError(f"{name}: has several filters; give --filter, one of {', '.join(filters)}")
+        found += filters[str(kept)] if len(filters) > 1 else [row for own in filters.values() for row in own]
     if not found:
         raise ValueError(f"{path}: no samples with {METRIC!r}; run lm_eval with --log_samples --output_path")
     return _by_model(found)
@@ -163,10 +172,11 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("responses", nargs="+", help="CSV file, sample file or folder of logs")
+    parser.add_argument("--filter", help="of lm-eval, where a task has several")
     given = parser.parse_args(arguments)
     subset = load()
     try:
-        models = {m: r for path in given.responses for m, r in read_responses(path).items()}
+        models = {m: r for path in given.responses for m, r in read_responses(path, given.filter).items()}
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["model", "benchmark", "score", "lower", "upper"])
         for model, responses in models.items():

@@ -118,6 +118,26 @@ def test_missing_unknown_and_repeated_items_are_refused(case, tmp_path):
         assert text in found.stderr
 
 
+def test_logs_of_a_task_with_several_filters_need_a_choice(case, tmp_path):
+    s, old, new = case
+    subset = select(old, 12, bank=s.bank, folds=3)
+    folder = exported(subset, tmp_path / "t", method="weighted")
+    row = new.take(models=[0], items=subset.items)
+    logs = tmp_path / "logs" / "m"
+    logs.mkdir(parents=True)
+    lines = []
+    for name, values in (("strict", np.zeros(12)), ("flexible", row.values[0])):
+        pairs = zip(subset.items, values, strict=True)
+        lines += [json.dumps({"filter": name, "full_score": [i, float(v)]}) for i, v in pairs]
+    (logs / "samples_quiz_2026.jsonl").write_text("\n".join(lines))
+    found = run(folder, tmp_path / "logs")
+    assert (found.returncode, "--filter, one of strict, flexible" in found.stderr) == (2, True)
+    found = table(run(folder, tmp_path / "logs", "--filter", "flexible").stdout)
+    expected = ib.estimate(subset, row, "weighted")["score"].iloc[0]
+    assert found["m", "all"][0] == pytest.approx(expected, abs=1e-6)  # printed digits
+    assert table(run(folder, tmp_path / "logs", "--filter", "strict").stdout)["m", "all"][0] == 0
+
+
 def test_score_py_needs_nothing_but_numpy():
     from irtbench.subsets.export import score
 

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import SHARED
 
 import irtbench as ib
 from irtbench.irt import simulate
@@ -121,27 +123,27 @@ def test_another_data_set_or_metric_is_refused(lm_eval, tmp_path):
         task.process_results(task.eval_docs[0], [1])
 
 
-def lm_eval_python(folder):
-    """A Python that has lm-eval: the one that is named, else a new environment."""
+def lm_eval_python():
+    """A Python that has lm-eval: the one that is named, else the benchmarks' own, made if missing."""
+    from benchmarks.environments import environment
+    from benchmarks.scoring.launch import HERE, LM_EVAL
+
     if os.environ.get("IRTBENCH_LMEVAL_PYTHON"):
         return os.environ["IRTBENCH_LMEVAL_PYTHON"]
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    needed = ["torch==2.13.0", "lm-eval", "transformers", "accelerate"]
-    found = subprocess.run([folder / "bin" / "pip", "install", "--quiet", *needed], capture_output=True)
-    if found.returncode:
+    try:
+        return environment("lm_eval", LM_EVAL, HERE)
+    except subprocess.CalledProcessError:
         pytest.skip("lm-eval cannot be installed here; name a Python that has it in IRTBENCH_LMEVAL_PYTHON")
-    return folder / "bin" / "python"
 
 
-@pytest.mark.peer
-def test_lm_eval_itself_runs_it_and_agrees(tmp_path):
-    questions = Path(__file__).resolve().parents[4] / "shared" / "data" / "questions"
-    if not questions.is_dir():
-        pytest.skip(f"no question sets in {questions.parent}")
-    python = lm_eval_python(tmp_path / "env")
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Two tiny models' full runs in lm-eval, and a subset of what they were asked, exported."""
+    if not (SHARED / "data" / "questions").is_dir():
+        pytest.skip("the reference data ../shared are not here")
+    python, out = lm_eval_python(), tmp_path_factory.mktemp("peer") / "run"
     script = Path(__file__).parents[2] / "responses" / "lm_eval_run.py"
-    subprocess.run([python, script, questions, out], check=True)
+    subprocess.run([python, script, SHARED / "data" / "questions", out], check=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ib.DataWarning)  # copa has documents twice
         R = ib.read(out / "logs", metric="acc_norm")
@@ -150,20 +152,71 @@ def test_lm_eval_itself_runs_it_and_agrees(tmp_path):
     everyone = ResponseMatrix.of(values, items=R.items, metric="acc_norm")
     subset = select(everyone, 40, "anchor-irt", average="macro", folds=3, device="cpu")
     export_lm_eval(subset, out / "subset", name="mini", method="gp-irt")
+    return python, out, subset, R.take(models=["tiny/llama-1"], items=subset.items)
+
+
+def lm_eval_run(python, out, logs, *more):
+    """The exported group in lm-eval, offline."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(out / "hf")}
     command = [python, "-m", "lm_eval", "--model", "hf", "--device", "cpu", "--batch_size", "16"]
     command += ["--model_args", "pretrained=tiny/llama-1,dtype=float32", "--tasks", "mini"]
-    command += ["--include_path", out, "--log_samples", "--output_path", out / "small", "--seed", "0"]
-    subprocess.run(command, check=True, cwd=out, env={**os.environ, **offline, "OMP_NUM_THREADS": "1"})
-    (results,) = (out / "small").rglob("results_*.json")
-    found = json.loads(results.read_text())["results"]
-    code = [python, "-I", out / "subset" / "score.py", out / "small"]
-    printed = subprocess.run(code, check=True, capture_output=True, text=True).stdout
-    scores = {row["benchmark"]: row for row in csv.DictReader(printed.splitlines())}
-    seen = R.take(models=["tiny/llama-1"], items=subset.items)
+    command += ["--include_path", out, "--log_samples", "--output_path", out / logs, "--seed", "0", *more]
+    everything = {**os.environ, **offline, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=out, env=everything, capture_output=True, text=True)
+
+
+def results_of(folder):
+    (path,) = folder.rglob("results_*.json")
+    return json.loads(path.read_text())["results"]
+
+
+def scored(python, out, logs):
+    code = [python, "-I", out / "subset" / "score.py", out / logs]
+    return subprocess.run(code, capture_output=True, text=True)
+
+
+@contextmanager
+def changed(path, lines):
+    """The data set of a base task in another order, or without some of its documents."""
+    before = path.read_text()
+    path.write_text("\n".join(lines(before.splitlines())) + "\n")
+    yield
+    path.write_text(before)
+
+
+@pytest.mark.peer
+def test_lm_eval_itself_runs_it_and_agrees(real):
+    """Also on a data set in another order, where nothing may change."""
+    python, out, subset, seen = real
     expected = ib.estimate(subset, seen, "gp-irt").iloc[0]
-    for name, value in expected.items():
-        assert float(scores["all"][name]) == pytest.approx(value, abs=5e-4)  # see SAME in test_export
+    for logs, order in (("small", lambda rows: rows), ("turned", lambda rows: rows[::-1])):
+        with changed(out / "copa.jsonl", order), changed(out / "openbookqa.jsonl", order):
+            ran = lm_eval_run(python, out, logs)
+        assert ran.returncode == 0, ran.stderr
+        found = results_of(out / logs)
+        printed = scored(python, out, logs)
+        assert printed.returncode == 0, printed.stderr
+        scores = {row["benchmark"]: row for row in csv.DictReader(printed.stdout.splitlines())}
+        for name, value in expected.items():
+            assert float(scores["all"][name]) == pytest.approx(value, abs=5e-4)  # see SAME in test_export
+        for task in ("tiny_copa", "tiny_openbookqa"):
+            for name in ("score", "lower", "upper"):
+                metric = "full_score" if name == "score" else f"full_score_{name}"
+                assert found[task][f"{metric},none"] == pytest.approx(float(scores[task][name]), abs=1e-6)
+
+
+@pytest.mark.peer
+def test_lm_eval_gives_no_score_where_items_are_missing(real):
+    python, out, subset, _ = real
+    ran = lm_eval_run(python, out, "limited", "--limit", "5")
+    assert ran.returncode == 0, ran.stderr
+    assert "no full score: no response to" in ran.stdout + ran.stderr
     for task in ("tiny_copa", "tiny_openbookqa"):
-        for name, metric in (("score", "full_score"), ("lower", "full_score_lower")):
-            assert found[task][f"{metric},none"] == pytest.approx(float(scores[task][name]), abs=1e-6)
+        assert np.isnan(float(results_of(out / "limited")[task]["full_score,none"]))
+    printed = scored(python, out, "limited")
+    assert (printed.returncode, "no response to" in printed.stderr) == (2, True)
+    with changed(out / "openbookqa.jsonl", lambda rows: rows[:10]):
+        ran = lm_eval_run(python, out, "short")
+    assert ran.returncode != 0
+    asked = int((subset.benchmark.loc[subset.items, "benchmark"] == "tiny_openbookqa").sum())
+    assert f"of the subset's {asked} items are in its data" in ran.stdout + ran.stderr
