@@ -101,7 +101,7 @@ def _parts(
     if fitted is not None:
         index = responses.models.index
         return [(index.get_indexer(fold.responses.models.index), fold) for fold in fitted.folds]
-    number = fold_numbers(responses.n_models, folds, seed)
+    number = fold_numbers(responses, folds, seed)
     return [(np.flatnonzero(number == k), None) for k in range(number.max() + 1)]
 
 

@@ -12,6 +12,7 @@ from irtbench.errors import ConvergenceWarning
 from irtbench.irt.abilities import ability_posterior
 from irtbench.irt.bank import ItemBank
 from irtbench.responses.matrix import ResponseMatrix
+from irtbench.responses.splits import model_groups
 from irtbench.subsets.estimators import Curves
 
 __all__ = ["CrossFit", "Fold", "cross_fit", "fold_numbers"]
@@ -82,7 +83,7 @@ def cross_fit(
     from irtbench.irt import fit, recipe
 
     same = replace(recipe(bank.irt), likelihood=bank.likelihood)
-    fold = fold_numbers(responses.n_models, folds, seed)
+    fold = fold_numbers(responses, folds, seed)
     found = []
     for k in range(fold.max() + 1):
         with warnings.catch_warnings():
@@ -93,9 +94,25 @@ def cross_fit(
     return CrossFit(tuple(found))
 
 
-def fold_numbers(n_models: int, folds: int, seed: int) -> np.ndarray:
-    """Number of the fold of each model (n_models,), folds of nearly equal size."""
-    return np.asarray(np.random.default_rng(seed).permutation(n_models) % min(folds, n_models))
+def fold_numbers(responses: ResponseMatrix, folds: int, seed: int) -> np.ndarray:
+    """Number of the fold of each row (n_models,), folds of nearly equal size.
+
+    All runs of one model are in one fold, else a model would be held out from itself; where there is but
+    one model, its runs are what is held out.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"name": ["a", "a", "b", "b"]}, index=["a1", "a2", "b1", "b2"])
+        >>> found = fold_numbers(ResponseMatrix.of([[0, 1]] * 4, runs), 5, seed=0).tolist()
+        >>> found[0] == found[1] != found[2] == found[3]
+        True
+    """
+    _, code = np.unique(model_groups(responses).to_numpy(), return_inverse=True)
+    code = code.reshape(-1)
+    if not code.any():
+        code = np.arange(len(code))
+    n = int(code.max()) + 1
+    return np.asarray(np.random.default_rng(seed).permutation(n) % min(folds, n))[code]
 
 
 def _half_errors(

@@ -73,10 +73,14 @@ class Prepared:
     Attributes:
         population: all of them.
         trials: folds of them held out in turn, and the strongest third.
+        folds: number of folds asked for.
+        seed: of the folds.
     """
 
     population: Population
     trials: tuple[Trial, ...]
+    folds: int
+    seed: int
 
     def of_models(self, responses: ResponseMatrix, device: str, seed: int) -> Population:
         """The population of these models: a trial's, if it has the same ones."""
@@ -123,7 +127,7 @@ def prepare(
     n = responses.n_models
     parts: list[tuple[np.ndarray, np.ndarray, bool]] = []
     if n >= MIN_MODELS:
-        number = fold_numbers(n, folds, seed)
+        number = fold_numbers(responses, folds, seed)
         parts = [
             (np.flatnonzero(number != k), np.flatnonzero(number == k), False) for k in range(number.max() + 1)
         ]
@@ -135,4 +139,4 @@ def prepare(
         Trial(Population.of(responses.take(models=np.sort(old)), device, seed), np.sort(test), far)
         for old, test, far in parts
     )
-    return Prepared(Population.of(responses, device, seed), trials)
+    return Prepared(Population.of(responses, device, seed), trials, folds, seed)

@@ -79,7 +79,8 @@ def select(
         device: where to fit (``auto``, ``cpu``, ``cuda`` …).
         fitted: :func:`irtbench.subsets.crossfit.cross_fit` of these responses, to share it between
             subsets; None fits the folds here.
-        prepared: :func:`irtbench.subsets.population.prepare` of these responses, likewise.
+        prepared: :func:`irtbench.subsets.population.prepare` of these responses, likewise: its folds and
+            their seed are then taken.
         quotas: number of items of each benchmark.
         required: ids of items that must be in the subset.
         forbidden: ids of items that must not (contaminated, broken …).
@@ -139,10 +140,10 @@ def select(
     if not fixed:
 
         def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
-            part = prepared.of_models(others, device, seed)
+            part = prepared.of_models(others, device, prepared.seed)
             return choose(method, replace(task, responses=others, bank=own, population=part))
 
-    found = calibrate(responses, board, bank, folds, seed, device, fitted, again)
+    found = calibrate(responses, board, bank, prepared.folds, prepared.seed, device, fitted, again)
 
     def repeat(population: Population) -> np.ndarray:
         return (
@@ -170,7 +171,7 @@ def select(
         "seed": seed,
         "average": average,
         "per_benchmark": per_benchmark,
-        "folds": folds,
+        "folds": prepared.folds,
         "metric": responses.metric.name,
         "higher_is_better": responses.metric.higher_is_better,
         "span": found.span,

@@ -3,13 +3,14 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import irtbench as ib
 from irtbench.errors import DataWarning, ExtrapolationWarning
 from irtbench.irt import simulate
 from irtbench.subsets import Subset, estimate, select
-from irtbench.subsets.population import prepare
+from irtbench.subsets.population import Population, prepare
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,20 @@ def test_continuous_responses_and_few_models():
             table = estimate(chosen, new.take(items=chosen.items), "blend")
     # ten responses of sd 0.1 about one level tell it within 0.03; eight models, how to weigh them, as roughly
     assert (table["score"] - new.scores()).abs().mean() < 0.08
+
+
+def test_runs_of_one_model_are_held_out_together_and_a_shared_population_is_not_fitted_again(monkeypatch):
+    values = simulate(20, 60, seed=0).responses.values
+    runs = pd.DataFrame({"name": [f"m{k // 3}" for k in range(60)]}, index=[f"r{k}" for k in range(60)])
+    R = ib.ResponseMatrix.of(np.repeat(values, 3, axis=0), runs)
+    found = prepare(R)
+    for trial in found.trials:
+        if not trial.far:
+            held = set(R.models["name"].to_numpy()[trial.test])
+            assert not held & set(trial.population.responses.models["name"])
+
+    def refuse(*_):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(Population, "of", refuse)
+    assert select(R, 10, seed=1, prepared=found).info["folds"] == 5  # another seed, the same folds
