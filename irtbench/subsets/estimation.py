@@ -20,7 +20,7 @@ from irtbench.subsets.estimators import (
     estimate_scores,
 )
 from irtbench.subsets.guaranteed import difference
-from irtbench.subsets.intervals import conformal_factor, design_interval
+from irtbench.subsets.intervals import conformal_factor, design_interval, far_factor
 from irtbench.subsets.matching import matched
 from irtbench.subsets.subset import Subset
 
@@ -43,7 +43,8 @@ def estimate(
     The interval of a mean over a probability sample comes from the sampling design and holds for any
     model. Every other one is the estimator's own sd times a conformal factor from calibration models that
     were held out, and holds for models like them; that of ``blend`` goes over to the factor of the
-    strongest calibration models, predicted by the weaker half, as a model leaves the range.
+    strongest calibration models, predicted by the weaker half, as a model leaves the range, and there is
+    never narrower than the estimator's own sd says.
 
     Args:
         subset: what :func:`irtbench.select` returned.
@@ -137,8 +138,8 @@ def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) 
     score = np.clip(found.score, 0, 1)
     factor: np.ndarray | float = _factor(subset, method, level)
     if method == "blend" and "far" in subset.residuals:
-        far = conformal_factor(subset.residuals["far"].to_numpy(dtype=float), level)[0]
-        factor = (1 - found.outside) * factor + found.outside * max(far, float(factor))
+        far = far_factor(subset.residuals["far"].to_numpy(dtype=float), float(factor), level)
+        factor = (1 - found.outside) * factor + found.outside * far
     outside = [seen.model_ids[k] for k in np.flatnonzero(found.beyond > 0.5)]
     if outside:
         reach = "their scores rest on what reaches beyond them, with a wider interval"

@@ -8,7 +8,7 @@ import numpy as np
 
 from irtbench.subsets.estimators import patterns
 
-__all__ = ["conformal_factor", "design_interval", "wilson"]
+__all__ = ["conformal_factor", "design_interval", "far_factor", "wilson"]
 
 
 def wilson(p: np.ndarray, inverse_n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -122,3 +122,24 @@ def conformal_factor(z: np.ndarray, level: float) -> tuple[float, bool]:
     if len(size) == 0:
         return float(norm.ppf((1 + level) / 2)), False
     return float(t.ppf((1 + level) / 2, len(size)) * np.sqrt((size**2).mean())), False
+
+
+def far_factor(z: np.ndarray, near: float, level: float) -> float:
+    """Number of sds for a model beyond the calibration models' range.
+
+    The conformal factor of the strongest calibration models, predicted by the weaker half; at least that
+    within the range, and at least the normal quantile: errors that happened to be small within the range
+    do not vouch for what lies beyond it.
+
+    Args:
+        z: (n,) errors of those models in units of their sd.
+        near: the factor within the range.
+        level: coverage.
+
+    Example:
+        >>> round(far_factor(np.full(20, 0.2), near=0.5, level=0.9), 2)
+        1.64
+    """
+    from scipy.stats import norm
+
+    return max(conformal_factor(z, level)[0], near, float(norm.ppf((1 + level) / 2)))
