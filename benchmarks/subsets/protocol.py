@@ -49,6 +49,19 @@ SELECTIONS = {
         "disagreement",
     )
 }
+# whose scores of single benchmarks are kept, too
+_BY_BENCHMARK = (
+    DEFAULT,
+    "random + mean",
+    CONTROL,
+    "robust + regression",
+    "stratified + blend",
+    "stratified + gp-irt",
+    "stratified + difference",
+    "lasso + ridge",
+    "IRT anchors + gp-IRT",
+    "stratified + AIPW",
+)
 _DRAWN = ("random", "stratified")  # drawn several times
 
 
@@ -170,7 +183,7 @@ def _ours(
                 more = {c: table[c].to_numpy() for c in ("lower", "upper", "beyond") if c in table}
                 seconds = (build, estimating)
                 rows.add(name, size, k, ALL, table["score"].to_numpy(), seconds, **more)
-                for target, w in weights.items() if k == 0 else ():
+                for target, w in weights.items() if k == 0 and name in _BY_BENCHMARK else ():
                     score = benchmark_score(subset, shared.population, seen, estimator, w)
                     rows.add(name, size, k, target, score, (np.nan, np.nan))
 
@@ -205,5 +218,5 @@ def _theirs(
         key = (found.method, found.size, found.draw)
         score, estimating = timed(lambda f=found: f.score(board))
         rows.add(*key, ALL, score, (found.build + estimating, estimating))
-        for target, w in weights.items() if found.draw == 0 else ():
+        for target, w in weights.items() if found.draw == 0 and found.method in _BY_BENCHMARK else ():
             rows.add(*key, target, found.score(of_target(board, w)), (np.nan, np.nan))

@@ -48,7 +48,7 @@ def main() -> None:
     methods = None if given.method is None else tuple(given.method)
     if given.selections:
         methods = tuple(SELECTIONS)
-    work = given.work.with_name(given.work.name + "-quick") if given.quick else given.work
+    work = given.work / "quick" if given.quick else given.work
     draws, n_splits = (1, 2) if given.quick else (given.draws, given.splits)
     for name in given.board:
         R, setting = read_board(given.data, name), BOARDS[name]

@@ -16,11 +16,14 @@ from irtbench.subsets.predictor import build_predictor
 __all__ = ["benchmark_score", "own_weights"]
 
 
+LEAST = 30  # items of a benchmark whose own score is worth a row
+
+
 def own_weights(R: ib.ResponseMatrix) -> dict[str, np.ndarray]:
-    """Weight of each item in each benchmark's own score (n_items,); none where there is one benchmark."""
+    """Weight of each item in each large benchmark's own score (n_items,); none where there is one benchmark."""
     names = R.benchmarks.astype(str)
-    known = list(dict.fromkeys(names))
-    return {b: (names == b) / (names == b).sum() for b in known} if len(known) > 1 else {}
+    known = [b for b in dict.fromkeys(names) if (names == b).sum() >= LEAST]
+    return {b: (names == b) / (names == b).sum() for b in known} if len(set(names)) > 1 else {}
 
 
 def benchmark_score(
