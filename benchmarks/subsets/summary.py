@@ -1,24 +1,16 @@
-"""Errors of each method and split, differences to the control with their intervals, and where results lie."""
+"""Errors of each method and split, differences to the control with their intervals."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.subsets.protocol import CONTROL
+from benchmarks.subsets.protocol import ALL, CONTROL
 
-__all__ = ["KEYS", "by_split", "mean_of", "paired", "read_splits"]
+__all__ = ["KEYS", "by_draw", "by_split", "mean_of", "paired"]
 
 KEYS = ["kind", "benchmark", "method", "size"]
 MEASURES = ("mae", "rmse", "bias", "coverage", "width", "spearman", "build_s", "estimate_ms")
-
-
-def read_splits(folder: Path) -> pd.DataFrame | None:
-    """Rows of all finished splits of a folder, summed up split by split; None if there is none."""
-    parts = [by_split(pd.read_parquet(p)) for p in sorted(folder.glob("*.parquet"))]
-    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def by_split(found: pd.DataFrame) -> pd.DataFrame:
@@ -46,6 +38,15 @@ def by_split(found: pd.DataFrame) -> pd.DataFrame:
     rows["spearman"] = _correlation(ranked, order).groupby(level=keys, sort=False).mean()
     rows["models"] = grouped["model"].nunique()
     return rows.reset_index()
+
+
+def by_draw(found: pd.DataFrame, method: str = "random + mean") -> pd.DataFrame:
+    """Error of each draw of a random method, mean over the test models of a split: what luck does."""
+    own = found[(found["method"] == method) & (found["benchmark"] == ALL)]
+    own = own.assign(
+        kind=own["split"].str.rsplit("-", n=1).str[0], mae=100 * (own["score"] - own["truth"]).abs()
+    )
+    return own.groupby(["kind", "size", "split", "seed"], sort=False)["mae"].mean().reset_index()
 
 
 def _correlation(table: pd.DataFrame, keys: list[str]) -> pd.Series:
