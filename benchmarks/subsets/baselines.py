@@ -102,7 +102,7 @@ def pls(board: Board, chosen: np.ndarray) -> np.ndarray:
     from sklearn.model_selection import cross_val_predict
 
     x, y = board.old[:, chosen], board.old @ board.full
-    most = max(min(8, len(chosen), len(x) * 4 // 5 - 1), 1)
+    most = max(min(6, len(chosen), len(x) * 4 // 5 - 1), 1)
     folds = min(5, len(x))
     error = [
         ((cross_val_predict(PLSRegression(k, scale=False), x, y, cv=folds).ravel() - y) ** 2).mean()

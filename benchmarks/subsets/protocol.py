@@ -133,7 +133,8 @@ def run_split(
     with warnings.catch_warnings():
         for category in (ib.DataWarning, ib.ExtrapolationWarning, ib.ConvergenceWarning):
             warnings.simplefilter("ignore", category)
-        shared, preparing = timed(lambda: prepare(old, average=average))
+        # the seed that draw 0 of select has: with another one it would fit the folds again
+        shared, preparing = timed(lambda: prepare(old, average=average, seed=seed))
         _ours(rows, old, new, shared, preparing, sizes, average, draws, wanted, weights, seed)
         _theirs(rows, old, new, shared, preparing, sizes, average, draws, wanted, weights, seed)
     return pd.concat(rows.parts, ignore_index=True)
