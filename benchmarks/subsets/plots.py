@@ -115,6 +115,10 @@ def coverage(boards: dict[str, pd.DataFrame], methods: tuple[str, ...], path: Pa
     sizes = [n for n in (10, 30, 100, 200) if n in set(table["size"])]
     places = table[["board", "kind"]].drop_duplicates().itertuples(index=False)
     labels = {(p.board, p.kind): k for k, p in enumerate(places)}
+    shown = (
+        100
+        * table[table["method"].isin(methods)].groupby(["method", "board", "kind", "size"])["coverage"].mean()
+    )
     figure = Figure(figsize=(2.9 * len(sizes) + 1.6, 0.27 * len(labels) + 1.8), layout="constrained")
     axes = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
     for axis, n in zip(axes, sizes, strict=True):
@@ -126,7 +130,7 @@ def coverage(boards: dict[str, pd.DataFrame], methods: tuple[str, ...], path: Pa
             at = [labels[key] + 0.16 * (k - (len(methods) - 1) / 2) for key in mean.index]
             look = style(method)
             axis.plot(mean, at, look["marker"], color=look["color"], markersize=5, label=look["label"])
-        axis.set(title=f"{n} items", xlabel="coverage, %", xlim=(40, 101))
+        axis.set(title=f"{n} items", xlabel="coverage, %", xlim=(min(60, shown.min()) - 2, 101.5))
         axis.grid(axis="y", color="0.93")
         axis.set_yticks(range(len(labels)), [f"{b}, {k}" for b, k in labels])
     axes[0].invert_yaxis()

@@ -29,6 +29,7 @@ OURS = {
     DEFAULT: ("robust", "blend"),
     "random + mean": ("random", "mean"),
     CONTROL: ("stratified", "weighted"),
+    "robust + mean": ("robust", "mean"),  # what a reader of raw accuracies would do
     "robust + regression": ("robust", "regression"),
     "robust + reaching": ("robust", "reaching"),
     "stratified + blend": ("stratified", "blend"),

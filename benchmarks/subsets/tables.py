@@ -47,7 +47,7 @@ def collect(work: Path, out: Path) -> None:
         main_ = [r for p, r in rows.items() if not p.stem.endswith("-selections")]
         selections += [r.assign(board=name) for p, r in rows.items() if p.stem.endswith("-selections")]
         if main_:
-            _keep(pd.concat(main_, ignore_index=True), out / f"{name}.parquet")
+            _keep(_in_order(pd.concat(main_), name), out / f"{name}.parquet")
             draws = [by_draw(pd.read_parquet(p)) for p in parts if not p.stem.endswith("-selections")]
             bands.append(pd.concat(draws, ignore_index=True).assign(board=name))
     for name in WHERE:
@@ -88,6 +88,12 @@ def write(out: Path) -> None:
         found["which_method"] = which_page(boards, curves, noise)
     for name, text in found.items():
         (out / f"{name}.md").write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def _in_order(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Kinds of splits as the board names them."""
+    place = {kind: k for k, kind in enumerate(BOARDS[name].kinds)}
+    return rows.sort_values("kind", key=lambda kinds: kinds.map(place), kind="stable", ignore_index=True)
 
 
 def _keep(table: pd.DataFrame, path: Path) -> None:

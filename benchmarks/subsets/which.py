@@ -36,8 +36,9 @@ def which_page(
         "",
     ]
     openllm = full["openllm_v2"]
+    lines += [*_table(full), ""]
     parts = {
-        "You have responses of many models": _many(openllm),
+        "You have responses of many models": _many(full),
         "The new model may be stronger than all of them": _stronger(full),
         "You need an interval that holds": _intervals(full),
         "You need a ranking": _ranking(openllm),
@@ -82,8 +83,8 @@ def _best_other(rows: pd.DataFrame, kind: str, size: int) -> tuple[str, float]:
     return str(mean.idxmin()), float(mean.min())
 
 
-def _many(rows: pd.DataFrame) -> list[str]:
-    found = []
+def _many(full: dict[str, pd.DataFrame]) -> list[str]:
+    rows, found = full["openllm_v2"], []
     words = {"random": "models like those that calibrated", "family": "models of other organisations"}
     for kind, what in words.items():
         if kind not in set(rows["kind"]):
@@ -94,11 +95,11 @@ def _many(rows: pd.DataFrame) -> list[str]:
         other, error = _best_other(rows, kind, 100)
         n = rows["n_calibration"][rows["kind"] == kind].mean()
         found.append(
-            f"For {what} use the default: with {n:.0f} calibration models it errs by {errors} points at {sizes}"
+            f"For {what}, openllm_v2: with {n:.0f} calibration models the default errs by {errors} points at {sizes}"
             f" items; at 100 items the error is {_versus(d)} against the control's"
             f" {_mae(rows, kind, CONTROL, 100):.2f}, and the best method of others, `{other}`, errs by {error:.2f}."
         )
-    return found
+    return [*found, _ratios(full, ("random", "family"))]
 
 
 def _stronger(full: dict[str, pd.DataFrame]) -> list[str]:
@@ -106,7 +107,7 @@ def _stronger(full: dict[str, pd.DataFrame]) -> list[str]:
     if kind in set(rows["kind"]):
         d = paired(rows).loc[(kind, ALL, DEFAULT, 100)]
         found.append(
-            f"Keep the default: calibrated on the weaker half and tested on the strongest 30 %, it errs by"
+            f"{_advice(d)}: calibrated on the weaker half and tested on the strongest 30 %, it errs by"
             f" {_mae(rows, kind, DEFAULT, 30):.2f} points at 30 items and {_mae(rows, kind, DEFAULT, 100):.2f} at 100,"
             f" {_versus(d)} against the control; a regression alone is off by"
             f" {_mae(rows, kind, 'robust + regression', 100):.2f}, and lasso + ridge by"
@@ -122,11 +123,34 @@ def _stronger(full: dict[str, pd.DataFrame]) -> list[str]:
                 won += [n for n in cells.index if cells.loc[n, "high"] < 0]
                 lost += [f"{name}, {own}, {n} items" for n in cells.index if cells.loc[n, "low"] > 0]
     said = f"; it is clearly worse on {', '.join(lost)}" if lost else ", and clearly worse in none"
+    found.append(_ratios(full, SHIFTED))
     found.append(
         f"Over all boards with such a shift (`weak-to-strong`, `date`, `seeds`) the default is clearly better than the"
         f" control in {len(won)} of {total} cells of board and size{said}."
     )
     return found
+
+
+def _advice(d: pd.Series) -> str:
+    """What a difference to the control says about the default."""
+    if d["high"] < 0:
+        return "Keep the default"
+    return "Do not use the default" if d["low"] > 0 else "The default does no clear harm"
+
+
+def _ratios(full: dict[str, pd.DataFrame], kinds: tuple[str, ...]) -> str:
+    """Error of our methods relative to the control, geometric mean over boards, kinds and sizes."""
+    ratios: dict[str, list[float]] = {}
+    for rows in full.values():
+        mean = mean_of(rows[rows["kind"].isin(kinds) & rows["method"].isin(OURS)])["mae"].droplevel(
+            "benchmark"
+        )
+        for (kind, method, n), error in mean.items():
+            ratios.setdefault(str(method), []).append(float(np.log(error / mean[kind, CONTROL, n])))
+    each = sorted((float(np.exp(np.mean(x))), m) for m, x in ratios.items() if m != CONTROL)
+    cells = max(map(len, ratios.values()), default=0)
+    said = ", ".join(f"`{m}` {r:.2f}" for r, m in each)
+    return f"Error relative to the control's, geometric mean over {cells} cells of board, splits and size: {said}."
 
 
 def _intervals(full: dict[str, pd.DataFrame]) -> list[str]:
@@ -290,19 +314,46 @@ def _seeds(noise: pd.DataFrame) -> list[str]:
 
 
 def _never(rows: pd.DataFrame) -> list[str]:
-    found, kind = [], "random"
-    mean = mean_of(rows)["mae"].xs(kind, level="kind").xs(ALL, level="benchmark")
-    for method, what in (
-        ("IRT anchors + gp-IRT", "an IRT estimate without a prior on the ability"),
-        ("correctness anchors + mean", "the mean of items that were chosen, even weighted by their clusters"),
-        ("disagreement + forest", "a forest on the items that models disagree on"),
+    found = []
+    mean = mean_of(rows)["mae"].xs(ALL, level="benchmark")
+    for kind, method, what in (
+        ("random", "robust + mean", "Do not report the raw accuracy of a chosen subset"),
+        ("random", "correctness anchors + mean", "Nor a mean weighted by clusters of items"),
+        ("random", "IRT anchors + gp-IRT", "Do not estimate an ability without a prior from few items"),
+        ("weak-to-strong", "lasso + ridge", "Do not trust a regression beyond the models it was fitted to"),
     ):
-        if (method, 30) in mean.index:
+        if (kind, method, 30) in mean.index:
             found.append(
-                f"No {what}: `{method}` errs by {mean[method, 30]:.2f} points at 30 items and {mean[method, 100]:.2f} at"
-                f" 100, the default by {mean[DEFAULT, 30]:.2f} and {mean[DEFAULT, 100]:.2f}."
+                f"{what}: `{method}` errs by {mean[kind, method, 30]:.2f} points at 30 items and"
+                f" {mean[kind, method, 100]:.2f} at 100 ({kind} splits), the default by {mean[kind, DEFAULT, 30]:.2f} and"
+                f" {mean[kind, DEFAULT, 100]:.2f}."
             )
     return found
+
+
+def _table(full: dict[str, pd.DataFrame]) -> list[str]:
+    """At a glance: the method with the smallest error at 30 and 100 items, by board and kind of splits."""
+    lines = [
+        "The smallest error on each board, of irtbench's own methods (default and control: at 30, 100 items):",
+        "",
+    ]
+    lines += [
+        "| board | splits | models | 30 items | 100 items | default | control |",
+        "|---|---|--:|---|---|--:|--:|",
+    ]
+    for name, rows in full.items():
+        for kind in rows["kind"].unique():
+            best, own, control = [], [], []
+            for n in (30, 100):
+                mean = mean_of(rows[(rows["kind"] == kind) & (rows["size"] == n)])["mae"].droplevel([0, 1, 3])
+                mean = mean[[m for m in OURS if m in mean.index]]
+                best.append(f"`{mean.idxmin()}` {mean.min():.2f}")
+                own.append(f"{mean[DEFAULT]:.2f}")
+                control.append(f"{mean[CONTROL]:.2f}")
+            n_old = rows.loc[rows["kind"] == kind, "n_calibration"].mean()
+            cells = [name, kind, f"{n_old:.0f}", *best, ", ".join(own), ", ".join(control)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
 
 
 def _cost(rows: pd.DataFrame) -> list[str]:
