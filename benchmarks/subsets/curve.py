@@ -66,7 +66,7 @@ def repeat(R: ib.ResponseMatrix, name: str, number: int, counts: tuple[int, ...]
         for n in counts
         if n <= len(rest)
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).assign(pool=R.n_models)
 
 
 def main() -> None:

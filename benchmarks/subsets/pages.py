@@ -26,8 +26,13 @@ CELL = (
     "Each cell: mean absolute error in points (100 times the difference of two scores in [0, 1]), in brackets the"
     f" paired difference to `{CONTROL}` in the same splits with a 95 % interval (Nadeau & Bengio's, which allows for"
     " the overlap of the splits), coverage of nominal 90 % intervals where the method gives one, and ρ, Spearman's"
-    " with the full ranking. Models that test never calibrate. Of the random methods four draws a split."
+    " with the full ranking."
 )
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    """What a cell says, and how many random draws are behind it."""
+    return f"{CELL} Models that test never calibrate. Random items: {rows['draws'].max()} draws a split."
 
 
 def methods_page(rows: pd.DataFrame, selections: pd.DataFrame) -> str:
@@ -35,7 +40,7 @@ def methods_page(rows: pd.DataFrame, selections: pd.DataFrame) -> str:
     full = rows[rows["benchmark"] == ALL]
     lines = ["# Subset methods on openllm_v2", ""]
     lines += [written_by("python benchmarks/subsets/run.py` and `tables.py"), ""]
-    lines += ["426 models, 2,191 items: " + BOARDS["openllm_v2"].note + ". " + CELL, ""]
+    lines += ["426 models, 2,191 items: " + BOARDS["openllm_v2"].note + ". " + _cell(full), ""]
     lines += ["![Error by number of items](openllm_v2.svg)", "", *_goals(full)]
     for kind in full["kind"].unique():
         n = full.loc[full["kind"] == kind, "split"].nunique()
@@ -117,7 +122,8 @@ def _selections(full: pd.DataFrame, selections: pd.DataFrame) -> list[str]:
 def boards_page(boards: dict[str, pd.DataFrame]) -> str:
     """Every other board: a summary, then each with all methods."""
     lines = ["# Subset methods on other boards", ""]
-    lines += [written_by("python benchmarks/subsets/run.py` and `tables.py"), "", CELL, ""]
+    lines += [written_by("python benchmarks/subsets/run.py` and `tables.py"), ""]
+    lines += [_cell(pd.concat(boards.values())), ""]
     lines += ["![Error by number of items on every board](boards.svg)", "", "![Coverage](coverage.svg)", ""]
     lines += ["## Default against random items", "", *_against(boards)]
     for name, rows in boards.items():
@@ -165,7 +171,9 @@ def curve_page(curves: dict[str, pd.DataFrame]) -> str:
     """The learning curve."""
     lines = ["# How many calibration models are enough", ""]
     lines += [written_by("python benchmarks/subsets/curve.py` and `tables.py"), ""]
-    text = "100 random models test; the sets of calibration models are nested. " + CELL.replace("four", "two")
+    text = "100 random models test; the sets of calibration models are nested. " + _cell(
+        pd.concat(curves.values())
+    )
     lines += [text, "", "![Error by number of calibration models](curve.svg)", ""]
     for board, rows in curves.items():
         for size in sorted(rows["size"].unique()):
@@ -196,9 +204,11 @@ def noise_page(found: pd.DataFrame) -> str:
     lines += [
         "E: sd over seeds, mean over checkpoints and recipes, in points; SNR: mean over sd at the last checkpoint;"
         " monotonicity: Kendall's τ with the checkpoints; decision accuracy: share of pairs of models in the order of"
-        " the full benchmark (fleet: held-out models; test sets: recipes); MDAD: largest gap, in points, at which a"
-        " subset still gives the wrong order; RMSE of the estimates. An estimator that draws scores together lowers E"
-        " whether or not it helps: SNR and monotonicity do not fall for it. Runs that are scored never calibrate.",
+        " the full benchmark (fleet: held-out models; test sets: recipes); MDAD: smallest gap, in points, from which on"
+        " pairs are in the right order 80 % of the time (fleet: held-out models; test sets: all runs at the last"
+        " checkpoint); RMSE of the estimates, points. An estimator that draws scores together lowers E and raises SNR"
+        " whether or not it tells runs apart; monotonicity, decisions and MDAD do not fall for it. Runs that are scored"
+        " never calibrate.",
         "",
     ]
     for own, part in found[found["fleet"]].groupby("set", sort=False):

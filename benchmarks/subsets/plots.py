@@ -176,7 +176,7 @@ def _sizes(axis: Any, sizes: list[int]) -> None:
 def _decimal(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axis.yaxis.set_minor_locator(LogLocator(subs=()))
     axis.grid(color="0.93")

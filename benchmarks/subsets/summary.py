@@ -37,6 +37,9 @@ def by_split(found: pd.DataFrame) -> pd.DataFrame:
     )
     rows["spearman"] = _correlation(ranked, order).groupby(level=keys, sort=False).mean()
     rows["models"] = grouped["model"].nunique()
+    rows["draws"] = grouped["seed"].nunique()
+    if "pool" in found:
+        rows["pool"] = grouped["pool"].first()
     return rows.reset_index()
 
 
@@ -69,6 +72,9 @@ def paired(
 ) -> pd.DataFrame:
     """Difference of MAE to the control in the same splits, with the corrected resampled t interval.
 
+    Its correction is the ratio of test to calibration models; where only few of the others calibrate, the ratio
+    of test models to all others (``pool`` less them): so much do two splits share.
+
     References:
         Nadeau & Bengio (2003), Inference for the generalization error,
         https://doi.org/10.1023/A:1024068626366
@@ -80,7 +86,8 @@ def paired(
     table = rows.assign(
         difference=rows["mae"].to_numpy() - reference.reindex(pd.MultiIndex.from_frame(rows[same])).to_numpy()
     )
-    table["ratio"] = table["models"] / table["n_calibration"]
+    rest = table["pool"] - table["models"] if "pool" in table else table["n_calibration"]
+    table["ratio"] = table["models"] / rest
     grouped = table.dropna(subset=["difference"]).groupby(list(keys), sort=False)
     found = grouped["difference"].agg(["mean", "var", "count"]).join(grouped["ratio"].mean())
     k = found["count"]
