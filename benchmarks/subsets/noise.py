@@ -173,6 +173,7 @@ def measured(folds: list[Fold], distinct: list[np.ndarray], draws: int, seed: in
             size=SIZE,
         )
         row = found.methods.loc["full" if name == "full" else "chosen"].to_dict()
+        row = {k: v for k, v in row.items() if not k.startswith("mdad")}  # its own below, with wider bins
         choice = found.parts.loc["choice"]
         row |= {"choice": choice["E"], "choice_low": choice["low"], "choice_high": choice["high"]}
         last = grids["full"][0][..., -1].reshape(-1)
@@ -182,6 +183,8 @@ def measured(folds: list[Fold], distinct: list[np.ndarray], draws: int, seed: in
                 [x[name][:, d] for x, d in zip(scores, distinct, strict=True)],
                 [x["full"][0, d] for x, d in zip(scores, distinct, strict=True)],
             )
+        if name == "full":
+            row["mdad"] = np.nan
         rows[name] = row
     return pd.DataFrame(rows).T.rename_axis("method").reset_index()
 

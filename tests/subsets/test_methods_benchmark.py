@@ -12,7 +12,7 @@ from scipy.stats import spearmanr, t
 from shared import SHARED, needs_shared
 
 import irtbench as ib
-from benchmarks.subsets import baselines, boards, curve, noise, tables
+from benchmarks.subsets import baselines, boards, curve, noise, tables, which
 from benchmarks.subsets.protocol import ALL, CONTROL, DEFAULT, run_split
 from benchmarks.subsets.summary import by_draw, by_split, paired
 from benchmarks.subsets.targets import benchmark_score, own_weights
@@ -230,6 +230,47 @@ def test_runs_that_are_scored_do_not_calibrate():
         steps = fold.scored.models["step"].to_numpy()[fold.grid]
         assert (np.diff(steps.astype(float), axis=-1) > 0).all()
     assert len(scored) == len(set(scored)) == 15  # every run is scored once
+
+
+def test_noise_of_a_subset_and_of_the_benchmark():
+    rng = np.random.default_rng(0)
+    ability = rng.normal(0, 1, (4, 1)) + np.array([[-1.0, 0.0, 1.0]])  # seeds × steps
+    y = (rng.random((4, 3, 150)) < 1 / (1 + np.exp(-ability[..., None]))).astype(float)
+    table = pd.DataFrame(
+        {"family": "r", "seed": np.repeat(range(4), 3), "step": np.tile([1, 2, 3], 4)},
+        index=[f"{s}@{t}" for s in range(4) for t in (1, 2, 3)],
+    )
+    R = ib.ResponseMatrix.of(y.reshape(12, -1), table, [f"i{k}" for k in range(150)])
+    scored, grid = noise._runs(R, [np.array(R.model_ids)], [])
+    old = simulate(n_models=30, n_items=150, seed=1).responses
+    about = pd.DataFrame({"family": np.repeat(np.arange(15), 2).astype(str), "step": 1, "seed": [1, 2] * 15})
+    about.index = old.model_ids
+    calibrate = noise._by_checkpoint(ib.ResponseMatrix.of(old.values, about, list(R.item_ids)))
+    assert calibrate.models["name"].nunique() == 15  # two seeds each
+    found = noise.measured([noise.Fold(calibrate, scored, grid)], [], draws=2).set_index("method")
+    scores = y.mean(axis=2)
+    assert found.loc["full", "E"] == pytest.approx(scores.std(axis=0, ddof=1).mean())
+    assert found.loc["full", "rmse"] == 0
+    assert np.isnan(found.loc["full", "mdad"])  # against itself there is no gap to find
+    gap = 100 * found.loc["random + mean", "mdad"]
+    assert gap == pytest.approx(round(gap))  # an edge of bins of a point
+    # 100 of 150 items, drawn without replacement: the error of a mean over items
+    expected = np.sqrt((y.var(axis=2, ddof=1) * (1 / 100 - 1 / 150)).mean())
+    assert found.loc["random + mean", "rmse"] == pytest.approx(expected, rel=0.15)  # 100 draws of 12 runs
+
+
+def test_words_follow_the_interval():
+    def d(low, high):
+        return pd.Series({"difference": (low + high) / 2, "low": low, "high": high})
+
+    assert which._versus(d(-2, -1)) == "lower by 1.50 points [1.00, 2.00]"
+    assert which._versus(d(1, 2)) == "higher by 1.50 points [1.00, 2.00]"
+    assert which._versus(d(-1, 2)).startswith("not clearly different (+0.50")
+    assert [which._advice(x) for x in (d(-2, -1), d(1, 2), d(-1, 1))] == [
+        "Keep the default",
+        "Do not use the default",
+        "The default does no clear harm",
+    ]
 
 
 @needs_shared
