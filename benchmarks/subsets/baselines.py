@@ -14,7 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-__all__ = ["Board", "aipw", "gp_irt", "information", "lasso", "ridge", "shares", "stratified"]
+__all__ = [
+    "Board",
+    "aipw",
+    "anchor_mean",
+    "anchors",
+    "forest",
+    "gp_irt",
+    "information",
+    "largest",
+    "lasso",
+    "mirt",
+    "pls",
+    "point_biserial",
+    "ridge",
+    "shares",
+    "stratified",
+]
 
 PENALTIES = np.logspace(-1, 4, 16)
 
@@ -80,12 +96,52 @@ def aipw(board: Board, chosen: np.ndarray) -> np.ndarray:
     return score
 
 
+def pls(board: Board, chosen: np.ndarray) -> np.ndarray:
+    """Partial least squares of the full score on the responses, components by cross-validation."""
+    from sklearn.cross_decomposition import PLSRegression
+    from sklearn.model_selection import cross_val_predict
+
+    x, y = board.old[:, chosen], board.old @ board.full
+    most = max(min(6, len(chosen), len(x) * 4 // 5 - 1), 1)
+    folds = min(5, len(x))
+    error = [
+        ((cross_val_predict(PLSRegression(k, scale=False), x, y, cv=folds).ravel() - y) ** 2).mean()
+        for k in range(1, most + 1)
+    ]
+    fit = PLSRegression(int(np.argmin(error)) + 1, scale=False).fit(x, y)
+    return np.asarray(fit.predict(board.new[:, chosen])).ravel()
+
+
+def forest(board: Board, chosen: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A random forest of 100 trees from the responses to the full score."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    fit = RandomForestRegressor(100, random_state=seed, max_features=1 / 3, min_samples_leaf=2)
+    return np.asarray(fit.fit(board.old[:, chosen], board.old @ board.full).predict(board.new[:, chosen]))
+
+
+def largest(board: Board, size: int, value: np.ndarray) -> np.ndarray:
+    """By benchmark the items with the largest value."""
+    found = [
+        p[np.argsort(-value[p], kind="stable")[:n]]
+        for p, n in zip(board.parts, shares(board, size), strict=True)
+    ]
+    return np.sort(np.concatenate(found))
+
+
+def point_biserial(board: Board) -> np.ndarray:
+    """Correlation of each item with the full score (n_items,); 0 for a constant item."""
+    x, score = board.old - board.old.mean(axis=0), board.old @ board.full
+    norm = np.sqrt((x**2).sum(axis=0)) * np.sqrt(((score - score.mean()) ** 2).sum())
+    return np.where(norm > 0, x.T @ (score - score.mean()) / np.where(norm > 0, norm, 1), 0.0)
+
+
 def lasso(board: Board, sizes: list[int]) -> dict[int, np.ndarray]:
     """Items on the lasso path with at most so many weights, filled up by their correlation with the score."""
     from sklearn.linear_model import lasso_path
 
     x, score = board.old - board.old.mean(axis=0), board.old @ board.full
-    along = x.T @ (score - score.mean()) / np.maximum(np.sqrt((x**2).sum(axis=0)), 1e-9)
+    along = point_biserial(board)
     weights = lasso_path(x, score - score.mean(), alphas=120, eps=1e-4, max_iter=3000)[1]
     count = (np.abs(weights) > 1e-10).sum(axis=0)
     found = {}
@@ -139,24 +195,43 @@ def mirt(board: Board, dimensions: int = 10, seed: int = 0) -> Mirt:
     return Mirt(*_mirt(board.old, dimensions, seed), np.array(error))
 
 
-def gp_irt(board: Board, size: int, fit: Mirt, rng: np.random.Generator) -> np.ndarray:
-    """K-means anchors on slopes and intercepts; p-IRT with an ability without a prior; their mixture."""
+def anchors(
+    board: Board, size: int, features: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """K-means on the items' features within each benchmark: the items nearest the centres, cluster weights.
+
+    Two clusters may share an item, so that there may be fewer than ``size``; the weights (n_items,) sum to 1.
+    """
     from sklearn.cluster import KMeans
 
-    features = np.column_stack([fit.slopes, fit.b])
     weight = np.zeros(len(board.full))
-    for part, n in zip(board.parts, shares(board, size), strict=True):
+    for part, n, share in zip(board.parts, shares(board, size), board.share, strict=True):
         if not n:
             continue
-        fitted = KMeans(int(n), n_init=1, max_iter=100, random_state=int(rng.integers(2**31))).fit(
-            features[part]
+        seed = int(rng.integers(2**31))
+        fitted = KMeans(int(n), n_init=1, max_iter=100, random_state=seed).fit(features[part])
+        centre = fitted.cluster_centers_
+        away = (
+            (centre**2).sum(axis=1)[:, None]
+            - 2 * centre @ features[part].T
+            + (features[part] ** 2).sum(axis=1)
         )
-        away = ((features[part][:, None] - fitted.cluster_centers_[None]) ** 2).sum(axis=2)
-        np.add.at(
-            weight, part[away.argmin(axis=0)], np.bincount(fitted.labels_, minlength=int(n)) / len(part)
-        )
-    chosen = np.flatnonzero(weight)
-    theta = _abilities(board.new[:, chosen], fit.slopes[chosen], fit.b[chosen], 0.0)
+        count = np.bincount(fitted.labels_, minlength=int(n))
+        np.add.at(weight, part[away.argmin(axis=1)], share * count / len(part))
+    return np.flatnonzero(weight), weight / weight.sum()
+
+
+def anchor_mean(board: Board, chosen: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean of the anchors' responses by the weights of their clusters."""
+    own = weight[chosen] * (board.full[chosen] > 0)
+    return (
+        np.asarray(board.new[:, chosen] @ own / own.sum()) if own.sum() else np.full(len(board.new), np.nan)
+    )
+
+
+def gp_irt(board: Board, chosen: np.ndarray, weight: np.ndarray, fit: Mirt, prior: float = 0.0) -> np.ndarray:
+    """P-IRT mixed with the mean of the anchors; the ability without a prior, as released, or with one."""
+    theta = _abilities(board.new[:, chosen], fit.slopes[chosen], fit.b[chosen], prior)
     p = expit(np.clip(theta @ fit.slopes.T - fit.b, -30, 30))
     score = np.zeros(len(board.new))
     for h, (part, share) in enumerate(zip(board.parts, board.share, strict=True)):
@@ -168,7 +243,8 @@ def gp_irt(board: Board, size: int, fit: Mirt, rng: np.random.Generator) -> np.n
         predicted = (len(own) * y.mean(axis=1) + p[:, unseen].sum(axis=1)) / len(part)
         noise = board.old[:, part].var(axis=1).mean() / (4 * len(own))
         mix = fit.error[h] ** 2 / (fit.error[h] ** 2 + noise)
-        score += share * (mix * (y @ weight[own]) + (1 - mix) * predicted)
+        mean = y @ weight[own] / weight[own].sum()
+        score += share * (mix * mean + (1 - mix) * predicted)
     return score
 
 

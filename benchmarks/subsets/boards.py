@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pandas as pd
 
 import irtbench as ib
 from irtbench.responses.matrix import Average
-from irtbench.responses.splits import SplitKind
+from irtbench.responses.splits import Split, split
 
-__all__ = ["BOARDS", "Setting", "read_board"]
+__all__ = ["BOARDS", "Setting", "read_board", "splits_of"]
+
+COMPLETE = 0.98  # share of the items that a model must have answered
 
 
 @dataclass(frozen=True)
@@ -21,58 +24,171 @@ class Setting:
     """One matrix in the tables.
 
     Attributes:
-        folder: of the reference data.
-        kinds: of splits.
+        read: reads it from the folder of the reference data; its models table may have ``family``, ``date``
+            and ``arm``.
+        kinds: of splits; ``seeds``: models of the arm ``population`` calibrate, those of other arms test.
         average: full score.
-        benchmarks: that are kept; None for all.
         sizes: numbers of items.
+        test_size: share of the models that test in random and family splits: fewer on small boards.
+        models: number of models drawn at random (seed 0) from those that are complete; None keeps all.
     """
 
-    folder: str
-    kinds: tuple[SplitKind, ...]
+    read: Callable[[Path], ib.ResponseMatrix]
+    kinds: tuple[str, ...]
     average: Average = "micro"
-    benchmarks: tuple[str, ...] | None = None
     sizes: tuple[int, ...] = (10, 30, 100, 200)
+    test_size: float = 0.25
+    models: int | None = None
+    note: str = ""
 
+
+def read_board(data: Path, name: str, models: int | None = -1) -> ib.ResponseMatrix:
+    """Read a matrix: complete models only, each set of weights once.
+
+    Args:
+        data: folder of the reference data.
+        name: one of :data:`BOARDS`.
+        models: number of models to draw; -1 for the board's own, None for all.
+    """
+    setting = BOARDS[name]
+    R = setting.read(data)
+    R = R.take(models=R.observed.mean(axis=1) >= COMPLETE)
+    R = R.take(models=~pd.DataFrame(R.values).duplicated().to_numpy())
+    wanted = setting.models if models == -1 else models
+    if wanted is None or wanted >= R.n_models:
+        return R
+    return R.take(models=np.sort(np.random.default_rng(0).choice(R.n_models, wanted, replace=False)))
+
+
+def splits_of(R: ib.ResponseMatrix, name: str, kind: str, n: int) -> list[Split]:
+    """Splits of a board's models; the same ``n`` gives the same ones.
+
+    Where one recipe was trained several times, its runs are no models of a random split: they would stand on
+    both sides.
+    """
+    setting = BOARDS[name]
+    arms = R.models["arm"].to_numpy() if "arm" in R.models else np.full(R.n_models, "population")
+    population = arms == "population"
+    if kind != "seeds":
+        own = R.take(models=population)
+        return split(own, kind, n, test_size=setting.test_size, average=setting.average)  # type: ignore[arg-type]
+    ids, found = np.array(R.model_ids, dtype=object), []
+    for k in range(n):
+        rng = np.random.default_rng([0, k])
+        sides = (ids[population], ids[~population])
+        kept = [tuple(np.sort(rng.choice(x, int(np.ceil(0.9 * len(x))), replace=False))) for x in sides]
+        found.append(Split(f"seeds-{k:02d}", *kept))
+    return found
+
+
+def _matrix(
+    table: pd.DataFrame,
+    *,
+    value: str = "response",
+    trials: bool = False,
+    about: pd.DataFrame | None = None,
+) -> ib.ResponseMatrix:
+    """A matrix from a long table; several rows of one cell are its samples."""
+    table = table.astype({k: str for k in ("model", "item", "benchmark") if k in table})
+    grouped = table.groupby(["model", "item"])[value]
+    wide = grouped.mean().unstack()  # noqa: PD010
+    count = grouped.size().unstack().reindex_like(wide).fillna(0) if trials else None  # noqa: PD010
+    first = table.drop_duplicates("item").set_index("item")
+    items = pd.DataFrame({"benchmark": first["benchmark"].reindex(wide.columns)})
+    models = pd.DataFrame(index=wide.index)
+    if about is not None:
+        models = models.join(about.set_axis(about.index.astype(str)))
+    y = wide.to_numpy()
+    whole = trials or set(np.unique(y[~np.isnan(y)])) <= {0.0, 1.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ib.DataWarning)
+        return ib.ResponseMatrix.of(y, models, items, metric="acc" if whole else "prob", trials=count)
+
+
+def _openllm_v2(data: Path) -> ib.ResponseMatrix:
+    table = pd.read_parquet(data / "openllm_v2/responses.parquet")
+    return _matrix(table[table["benchmark"].isin(["ifeval", "musr", "math_hard"])])
+
+
+def _metabench(data: Path) -> ib.ResponseMatrix:
+    table = pd.read_parquet(data / "openllm_v1_metabench/responses.parquet")
+    n = table["model"].value_counts()
+    return _matrix(table[table["model"].isin(n.index[n >= n.max()])])
+
+
+def _cruxeval(data: Path) -> ib.ResponseMatrix:
+    table = pd.read_parquet(data / "cruxeval_samples/responses.parquet")
+    table = table[table["temperature"].astype(float).round(1) == 0.2]
+    base = table.drop_duplicates("model").set_index("model")["base_model"].astype(str)
+    return _matrix(table, trials=True, about=pd.DataFrame({"family": base}))
+
+
+def _swebench(data: Path) -> ib.ResponseMatrix:
+    about = pd.read_csv(data / "swebench_agent/models.csv").set_index("model")[["date"]]
+    return _matrix(pd.read_parquet(data / "swebench_agent/responses.parquet"), about=about)
+
+
+def _plain(folder: str, value: str = "response") -> Callable[[Path], ib.ResponseMatrix]:
+    def read(data: Path) -> ib.ResponseMatrix:
+        return _matrix(pd.read_parquet(data / folder / "responses.parquet"), value=value)
+
+    return read
+
+
+def _seedlings(framing: str) -> Callable[[Path], ib.ResponseMatrix]:
+    def read(data: Path) -> ib.ResponseMatrix:
+        from irtbench.variance import one_run_each
+
+        return one_run_each(ib.read(f"seedlings/{framing}_acc"))
+
+    return read
+
+
+SHIFTS = ("random", "weak-to-strong")
+FAMILIES = ("random", "family", "weak-to-strong")
+FEW = 0.2  # of some dozen models: most must calibrate
 
 BOARDS = {
     "openllm_v2": Setting(
-        "openllm_v2", ("random", "family", "weak-to-strong"), "macro", ("ifeval", "musr", "math_hard")
+        _openllm_v2, FAMILIES, "macro", note="IFEval, MuSR and MATH-hard, counting the same, as in the trial"
     ),
-    "mmlu_pro": Setting("mmlu_pro", ("random", "weak-to-strong")),
-    "wmdp_bio_prob": Setting("wmdp_bio_prob", ("random", "weak-to-strong")),
-    "wmdp_bio_binary": Setting("wmdp_bio_prob", ("random", "weak-to-strong")),
-    "alpaca_eval2": Setting("alpaca_eval2", ("random", "weak-to-strong")),
-    "cruxeval_samples": Setting("cruxeval_samples", ("random", "weak-to-strong"), "macro"),
-    "swebench_agent": Setting("swebench_agent", ("random", "weak-to-strong")),
+    "openllm_v1_metabench": Setting(
+        _metabench,
+        FAMILIES,
+        "macro",
+        models=400,
+        note="400 of the 2,001 models that answered everything; benchmarks count the same, as on that"
+        " leaderboard: how many items of each metabench kept says nothing of its importance",
+    ),
+    "mmlu_pro": Setting(
+        _plain("mmlu_pro"), SHIFTS, test_size=FEW, note="14 categories; a model that lacks 14 % is left out"
+    ),
+    "wmdp_bio_prob": Setting(
+        _plain("wmdp_bio_prob"), FAMILIES, test_size=FEW, note="probability of the right option"
+    ),
+    "wmdp_bio_binary": Setting(
+        _plain("wmdp_bio_prob", "correct"), FAMILIES, test_size=FEW, note="the same answers, right or wrong"
+    ),
+    "alpaca_eval2": Setting(
+        _plain("alpaca_eval2"), SHIFTS, test_size=FEW, note="judge's preference, continuous"
+    ),
+    "cruxeval_samples": Setting(
+        _cruxeval, FAMILIES, "macro", test_size=FEW, note="temperature 0.2, share of up to ten samples"
+    ),
+    "swebench_agent": Setting(
+        _swebench,
+        ("random", "date", "weak-to-strong"),
+        test_size=FEW,
+        note="24 models; repositories are the benchmarks",
+    ),
+    "seedlings_completion": Setting(
+        _seedlings("completion"),
+        ("random", "seeds", "weak-to-strong"),
+        note="70 small models; in `seeds` they calibrate and 15 runs of one stronger recipe test",
+    ),
+    "seedlings_choice": Setting(
+        _seedlings("choice"),
+        ("random", "seeds", "weak-to-strong"),
+        note="the same models, asked with lettered options",
+    ),
 }
-
-
-def read_board(data: Path, name: str) -> ib.ResponseMatrix:
-    """Read a matrix: complete models only, each set of weights once."""
-    setting = BOARDS[name]
-    table = pd.read_parquet(data / setting.folder / "responses.parquet")
-    R = _matrix(name, table)
-    if setting.benchmarks is not None:
-        R = R.take(benchmark=list(setting.benchmarks))
-    R = R.take(models=R.observed.mean(axis=1) >= 0.98)
-    return R.take(models=~pd.DataFrame(R.values).duplicated().to_numpy())
-
-
-def _matrix(name: str, table: pd.DataFrame) -> ib.ResponseMatrix:
-    for column in ("model", "item", "benchmark"):
-        if column in table:
-            table[column] = table[column].astype(str)
-    if name == "cruxeval_samples":
-        table = table[table["temperature"].astype(float).round(1) == 0.2]
-        table = table.groupby(["model", "benchmark", "item"], as_index=False)["response"].mean()
-    column = "correct" if name == "wmdp_bio_binary" else "response"
-    wide = table.pivot_table(index="model", columns="item", values=column, observed=True)
-    items = pd.DataFrame(index=pd.Index(wide.columns.astype(str), name="item"))
-    first = table.drop_duplicates("item").set_index("item")
-    if "benchmark" in first:
-        items["benchmark"] = first["benchmark"].reindex(items.index).to_numpy()
-    metric = "acc" if set(np.unique(wide.to_numpy()[~np.isnan(wide.to_numpy())])) <= {0.0, 1.0} else "prob"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ib.DataWarning)
-        return ib.ResponseMatrix.of(wide.to_numpy(), list(wide.index.astype(str)), items, metric=metric)

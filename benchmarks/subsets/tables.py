@@ -1,9 +1,10 @@
-"""Pages and plots from the finished splits of ``run.py``.
+"""Pages and plots from what ``run.py``, ``curve.py`` and ``noise.py`` have finished.
 
     python benchmarks/subsets/tables.py [--work benchmarks/subsets/.splits] [--out benchmarks/subsets/results]
+    python benchmarks/subsets/tables.py --work none      # pages again from the committed Parquet files
 
-Writes, for each board, ``<board>.parquet`` (each split's errors by method and size) and ``<board>.svg``, and for
-all of them ``methods.md``.
+Writes ``<board>.parquet`` (errors by split), ``random.parquet`` (of each random draw), ``selections.parquet``,
+``curve-<board>.parquet`` and ``noise.parquet``, then all pages and plots from these files.
 """
 
 from __future__ import annotations
@@ -14,154 +15,107 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
 import pandas as pd
 
-from benchmarks.environments import machine
-from benchmarks.subsets.protocol import CONTROL
-from irtbench.files import atomic_file, versions
+from benchmarks.subsets import pages, plots
+from benchmarks.subsets.boards import BOARDS
+from benchmarks.subsets.curve import WHERE
+from benchmarks.subsets.protocol import ALL, CONTROL, DEFAULT
+from benchmarks.subsets.summary import by_draw, by_split
+from benchmarks.subsets.which import which_page
+from irtbench.files import atomic_file
 
-__all__ = ["by_split", "main", "paired"]
+__all__ = ["collect", "main", "write"]
 
-KEYS = ["kind", "method", "size"]
-
-
-def by_split(found: pd.DataFrame) -> pd.DataFrame:
-    """Errors of each method and size in each split: mean over test models and draws, in points."""
-    error = 100 * (found["score"] - found["truth"])
-    known = found["lower"].notna()
-    inside = ((found["lower"] <= found["truth"]) & (found["truth"] <= found["upper"])).where(known)
-    table = found.assign(
-        kind=found["split"].str.rsplit("-", n=1).str[0],
-        mae=error.abs(),
-        bias=error,
-        coverage=inside.astype(float),
-        width=100 * (found["upper"] - found["lower"]),
-    )
-    measures = ["mae", "bias", "coverage", "width", "n_calibration", "build_s", "estimate_ms"]
-    rows = table.groupby([*KEYS, "split"], sort=False)[measures].mean()
-    ranks = table.groupby([*KEYS, "split", "seed"], sort=False)[["score", "truth"]].apply(
-        lambda g: g["score"].corr(g["truth"], method="spearman")
-    )
-    rows["spearman"] = ranks.groupby(level=[*KEYS, "split"], sort=False).mean()
-    rows["models"] = table.groupby([*KEYS, "split"], sort=False)["model"].nunique()
-    return rows.reset_index()
+SHOWN = (
+    DEFAULT,
+    CONTROL,
+    "stratified + gp-irt",
+    "stratified + difference",
+    "lasso + ridge",
+    "IRT anchors + gp-IRT",
+)
+WITH_INTERVALS = (DEFAULT, CONTROL, "stratified + gp-irt", "stratified + difference")
 
 
-def paired(rows: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Difference of MAE to the control in the same splits, with the corrected resampled t interval.
-
-    References:
-        Nadeau & Bengio (2003), Inference for the generalization error,
-        https://doi.org/10.1023/A:1024068626366
-    """
-    from scipy.stats import t
-
-    control = rows[rows["method"] == CONTROL].set_index(["kind", "size", "split"])["mae"]
-    found = {}
-    for key, part in rows.groupby(KEYS, sort=False):
-        reference = control.reindex(pd.MultiIndex.from_frame(part[["kind", "size", "split"]])).to_numpy()
-        difference = part["mae"].to_numpy() - reference
-        k, ratio = len(difference), float((part["models"] / part["n_calibration"]).mean())
-        half = np.nan
-        if k > 1:
-            half = t.ppf((1 + level) / 2, k - 1) * np.sqrt((1 / k + ratio) * difference.var(ddof=1))
-        found[key] = (difference.mean(), difference.mean() - half, difference.mean() + half)
-    index = pd.MultiIndex.from_tuples(list(found), names=KEYS)
-    return pd.DataFrame(list(found.values()), index=index, columns=["difference", "low", "high"])
-
-
-def _page(board: str, rows: pd.DataFrame) -> list[str]:
-    lines = [f"## {board}", ""]
-    differences = paired(rows)
-    for kind, part in rows.groupby("kind", sort=False):
-        sizes = sorted(part["size"].unique())
-        lines += [f"### {kind}: {part['split'].nunique()} splits", ""]
-        lines += ["| method | " + " | ".join(f"{n} items" for n in sizes) + " |"]
-        lines += ["|---|" + "--:|" * len(sizes)]
-        for method in part["method"].unique():
-            cells = []
-            for n in sizes:
-                own = part[(part["method"] == method) & (part["size"] == n)]
-                if own.empty:
-                    cells.append("–")
-                    continue
-                d = differences.loc[(kind, method, n)]
-                text = f"{own['mae'].mean():.2f}"
-                if method != CONTROL:
-                    text += f" ({d['difference']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}])"
-                if own["coverage"].notna().any():
-                    text += f", {100 * own['coverage'].mean():.0f} %"
-                cells.append(f"{text}, ρ {own['spearman'].mean():.3f}")
-            lines.append(f"| {method} | " + " | ".join(cells) + " |")
-        lines.append("")
-    ours = rows[rows["method"] == "irtbench"].groupby("size")[["build_s", "estimate_ms"]].mean()
-    said = "; ".join(
-        f"{n} items {r.build_s:.1f} CPU s to build, {r.estimate_ms:.2f} ms a model"
-        for n, r in ours.iterrows()
-    )
-    return [*lines, f"irtbench: {said}.", ""]
+def collect(work: Path, out: Path) -> None:
+    """Sum up the finished splits into the Parquet files that are committed."""
+    bands, selections = [], []
+    for name in BOARDS:
+        parts = sorted((work / name).glob("*.parquet"))
+        rows = {p: by_split(pd.read_parquet(p)) for p in parts}
+        main_ = [r for p, r in rows.items() if not p.stem.endswith("-selections")]
+        selections += [r.assign(board=name) for p, r in rows.items() if p.stem.endswith("-selections")]
+        if main_:
+            _keep(_in_order(pd.concat(main_), name), out / f"{name}.parquet")
+            draws = [by_draw(pd.read_parquet(p)) for p in parts if not p.stem.endswith("-selections")]
+            bands.append(pd.concat(draws, ignore_index=True).assign(board=name))
+    for name in WHERE:
+        parts = sorted((work / f"curve-{name}").glob("*.parquet"))
+        if parts:
+            rows_ = pd.concat([by_split(pd.read_parquet(p)) for p in parts], ignore_index=True)
+            _keep(rows_, out / f"curve-{name}.parquet")
+    noise = [pd.read_parquet(p) for p in sorted((work / "noise").glob("*.parquet"))]
+    for name, found in (("random", bands), ("selections", selections), ("noise", noise)):
+        if found:
+            _keep(pd.concat(found, ignore_index=True), out / f"{name}.parquet")
 
 
-def _plot(board: str, rows: pd.DataFrame, out: Path) -> None:
-    from matplotlib.figure import Figure
+def write(out: Path) -> None:
+    """Write pages and plots of the Parquet files that are there."""
+    boards = {name: t for name in BOARDS if (t := _read(out, name)) is not None}
+    curves = {name: t for name in WHERE if (t := _read(out, f"curve-{name}")) is not None}
+    full = {name: rows[rows["benchmark"] == ALL] for name, rows in boards.items()}
+    band, selections, noise = (_read(out, name) for name in ("random", "selections", "noise"))
+    found: dict[str, str] = {}
+    if "openllm_v2" in boards and band is not None:
+        own = pd.DataFrame() if selections is None else selections[selections["board"] == "openllm_v2"]
+        found["methods"] = pages.methods_page(boards["openllm_v2"], own)
+        plots.size_error(
+            "openllm_v2", full["openllm_v2"], band[band["board"] == "openllm_v2"], out / "openllm_v2.svg"
+        )
+    others = {name: rows for name, rows in boards.items() if name != "openllm_v2"}
+    if others and band is not None:
+        found["boards"] = pages.boards_page(others)
+        plots.overview({n: full[n] for n in others}, band, SHOWN, out / "boards.svg")
+        plots.coverage(full, WITH_INTERVALS, out / "coverage.svg")
+    if curves:
+        found["curve"] = pages.curve_page(curves)
+        plots.learning(curves, out / "curve.svg")
+    if noise is not None:
+        found["noise"] = pages.noise_page(noise)
+    if "openllm_v2" in boards:
+        found["which_method"] = which_page(boards, curves, noise)
+    for name, text in found.items():
+        (out / f"{name}.md").write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
-    kinds = list(rows["kind"].unique())
-    figure = Figure(figsize=(5 * len(kinds), 7), layout="constrained")
-    axes = figure.subplots(2, len(kinds), squeeze=False, sharex=True)
-    for column, kind in enumerate(kinds):
-        part = rows[rows["kind"] == kind]
-        above, below = axes[0][column], axes[1][column]
-        for method, own in part.groupby("method", sort=False):
-            mean = own.groupby("size")[["mae", "coverage"]].mean()
-            strong = {"irtbench": ("black", 2.5), "random + mean": ("0.6", 1.5)}.get(method, (None, 1.0))
-            style = {"color": strong[0], "linewidth": strong[1], "marker": "o", "markersize": 3}
-            above.plot(mean.index, mean["mae"], label=method, **style)
-            if method == "random + mean":
-                spread = own.groupby("size")["mae"].quantile([0.05, 0.95]).unstack()  # noqa: PD010
-                above.fill_between(spread.index, spread[0.05], spread[0.95], color="0.85")
-            if mean["coverage"].notna().any():
-                below.plot(mean.index, 100 * mean["coverage"], label=method, **style)
-        above.set(title=f"{board}, {kind}", xscale="log", yscale="log", ylabel="MAE, points")
-        below.axhspan(87, 93, color="0.9")
-        below.set(ylim=(60, 100), xlabel="items", ylabel="coverage of 90 % intervals, %")
-    axes[0][-1].legend(fontsize=7)
-    with atomic_file(out / f"{board}.svg") as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+
+def _in_order(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Kinds of splits as the board names them."""
+    place = {kind: k for k, kind in enumerate(BOARDS[name].kinds)}
+    return rows.sort_values("kind", key=lambda kinds: kinds.map(place), kind="stable", ignore_index=True)
+
+
+def _keep(table: pd.DataFrame, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        table.round(5).to_parquet(temporary, index=False)
+
+
+def _read(out: Path, name: str) -> pd.DataFrame | None:
+    path = out / f"{name}.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
 
 
 def main() -> None:
-    """Write pages and plots of what is there."""
+    """Sum up, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("benchmarks/subsets/.splits"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/subsets/results"))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    m = machine()
-    lines = [
-        "# Subset methods on response matrices",
-        "",
-        "Written by `python benchmarks/subsets/run.py` and `tables.py`. Each cell: mean absolute error in points"
-        f" (paired difference to `{CONTROL}` in the same splits, with a 95 % interval), coverage of nominal 90 %"
-        " intervals on models that did not calibrate, and ρ, Spearman's with the full ranking. `irtbench` is the"
-        " default (`robust` selection, `blend`); `robust + …` are its parts. CPU seconds include the fits of the"
-        " models held out for the intervals.",
-        "",
-        f"Machine: {m['processor']}, shared with other work; "
-        + ", ".join(f"{k} {v}" for k, v in versions().items()),
-        "",
-    ]
-    for folder in sorted(p for p in given.work.iterdir() if p.is_dir()):
-        parts = [
-            pd.read_parquet(p) for p in sorted(folder.glob("*.parquet")) if not p.stem.endswith("-quick")
-        ]
-        if not parts:
-            continue
-        rows = by_split(pd.concat(parts, ignore_index=True))
-        rows.round(5).to_parquet(given.out / f"{folder.name}.parquet", index=False)
-        lines += _page(folder.name, rows)
-        _plot(folder.name, rows, given.out)
-    (given.out / "methods.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if given.work.is_dir():
+        collect(given.work, given.out)
+    write(given.out)
 
 
 if __name__ == "__main__":
