@@ -14,7 +14,7 @@ import irtbench as ib
 from irtbench.responses.matrix import Average
 from irtbench.responses.splits import Split, split
 
-__all__ = ["BOARDS", "Setting", "read_board", "splits_of"]
+__all__ = ["BOARDS", "Setting", "complete", "matrix", "read_board", "splits_of"]
 
 COMPLETE = 0.98  # share of the items that a model must have answered
 
@@ -51,13 +51,17 @@ def read_board(data: Path, name: str, models: int | None = -1) -> ib.ResponseMat
         models: number of models to draw; -1 for the board's own, None for all.
     """
     setting = BOARDS[name]
-    R = setting.read(data)
-    R = R.take(models=R.observed.mean(axis=1) >= COMPLETE)
-    R = R.take(models=~pd.DataFrame(R.values).duplicated().to_numpy())
+    R = complete(setting.read(data))
     wanted = setting.models if models == -1 else models
     if wanted is None or wanted >= R.n_models:
         return R
     return R.take(models=np.sort(np.random.default_rng(0).choice(R.n_models, wanted, replace=False)))
+
+
+def complete(R: ib.ResponseMatrix) -> ib.ResponseMatrix:
+    """The models that answered (nearly) everything, each set of equal responses once."""
+    R = R.take(models=R.observed.mean(axis=1) >= COMPLETE)
+    return R.take(models=~pd.DataFrame(R.values).duplicated().to_numpy())
 
 
 def splits_of(R: ib.ResponseMatrix, name: str, kind: str, n: int) -> list[Split]:
@@ -81,7 +85,7 @@ def splits_of(R: ib.ResponseMatrix, name: str, kind: str, n: int) -> list[Split]
     return found
 
 
-def _matrix(
+def matrix(
     table: pd.DataFrame,
     *,
     value: str = "response",
@@ -107,30 +111,30 @@ def _matrix(
 
 def _openllm_v2(data: Path) -> ib.ResponseMatrix:
     table = pd.read_parquet(data / "openllm_v2/responses.parquet")
-    return _matrix(table[table["benchmark"].isin(["ifeval", "musr", "math_hard"])])
+    return matrix(table[table["benchmark"].isin(["ifeval", "musr", "math_hard"])])
 
 
 def _metabench(data: Path) -> ib.ResponseMatrix:
     table = pd.read_parquet(data / "openllm_v1_metabench/responses.parquet")
     n = table["model"].value_counts()
-    return _matrix(table[table["model"].isin(n.index[n >= n.max()])])
+    return matrix(table[table["model"].isin(n.index[n >= n.max()])])
 
 
 def _cruxeval(data: Path) -> ib.ResponseMatrix:
     table = pd.read_parquet(data / "cruxeval_samples/responses.parquet")
     table = table[table["temperature"].astype(float).round(1) == 0.2]
     base = table.drop_duplicates("model").set_index("model")["base_model"].astype(str)
-    return _matrix(table, trials=True, about=pd.DataFrame({"family": base}))
+    return matrix(table, trials=True, about=pd.DataFrame({"family": base}))
 
 
 def _swebench(data: Path) -> ib.ResponseMatrix:
     about = pd.read_csv(data / "swebench_agent/models.csv").set_index("model")[["date"]]
-    return _matrix(pd.read_parquet(data / "swebench_agent/responses.parquet"), about=about)
+    return matrix(pd.read_parquet(data / "swebench_agent/responses.parquet"), about=about)
 
 
 def _plain(folder: str, value: str = "response") -> Callable[[Path], ib.ResponseMatrix]:
     def read(data: Path) -> ib.ResponseMatrix:
-        return _matrix(pd.read_parquet(data / folder / "responses.parquet"), value=value)
+        return matrix(pd.read_parquet(data / folder / "responses.parquet"), value=value)
 
     return read
 

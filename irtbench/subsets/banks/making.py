@@ -19,7 +19,7 @@ from irtbench.subsets.subset import Subset
 
 __all__ = ["held_out_errors", "write_bank"]
 
-_LARGEST = 1_000_000  # bytes of a file in the catalogue
+_LARGEST = 4_000_000  # bytes of a file in the catalogue
 
 
 def held_out_errors(comparison: pd.DataFrame, split: str, method: str = "default") -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def write_bank(
         not_for: more uses that the card warns of.
 
     Raises:
-        InputError: no licence, source or item-id scheme, subsets of another bank, or a file above 1 MB.
+        InputError: no licence, source or item-id scheme, subsets of another bank, or a file above 4 MB.
     """
     for what, text in (("licence", licence), ("source", source), ("item_ids", item_ids)):
         if not text.strip():
@@ -163,7 +163,7 @@ def write_bank(
         (out / "CARD.md").write_text(_text(card), encoding="utf-8")
         large = [path.name for path in out.rglob("*") if path.is_file() and path.stat().st_size > _LARGEST]
         if large:
-            raise InputError(f"{large[0]} would be above 1 MB, the most for a file of the catalogue")
+            raise InputError(f"{large[0]} would be above 4 MB, the most for a file of the catalogue")
     return Path(folder)
 
 
