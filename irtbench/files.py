@@ -153,6 +153,8 @@ def read_manifest(folder: str | Path, name: str) -> dict[str, Any]:
         InputError: not such a folder, or written by a newer schema.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; give a folder that irtbench wrote, with a {name} in it")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     if not (folder / name).is_file():

@@ -196,3 +196,11 @@ def test_a_file_without_permission(originals, tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["fit", "secret.parquet", "-o", str(tmp_path / "out"), "-q"])
     line = refused(result.exit_code, result.stdout, result.stderr)
     assert line == "irtbench: error: secret.parquet: Permission denied"
+
+
+def test_a_file_where_a_folder_is_meant_is_said_to_be_one(tmp_path):
+    (tmp_path / "wide.csv").write_text(WIDE)
+    wide = str(tmp_path / "wide.csv")
+    result = CliRunner().invoke(app, ["estimate", wide, wide])
+    assert result.exit_code == 2
+    assert "is a file; give a folder that irtbench wrote" in " ".join(result.stderr.split())
