@@ -55,7 +55,10 @@ def export(
         Path | None,
         typer.Option("--keys", help="CSV of item,key where the ids do not say the key.", show_default=False),
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="The estimator.")] = "default",
+    method: Annotated[
+        str,
+        typer.Option("--method", help="blend, mean, weighted, p-irt or gp-irt; default: as estimate does."),
+    ] = "default",
     licence: Annotated[str, typer.Option("--licence", help="Licence that the card names.")] = "unknown",
     level: Level = 0.9,
     force: Force = False,
@@ -72,7 +75,6 @@ def export(
         write_csv,
         write_json_items,
     )
-    from irtbench.subsets.export.formula import exported_method
 
     session = Session.of(context)
     if to == "catsim":
@@ -97,9 +99,7 @@ def export(
         if to == "lm-eval":
             how: dict[str, Any] = {"tasks": tasks, "match": match, "keys": known, "method": method}
             export_lm_eval(chosen, out, name=name, level=level, **how)
-            session.say(
-                f"its full_score is that of {PROGRAM} estimate --method {exported_method(chosen, method)}"
-            )
+            session.say(_estimators(chosen, method))
         else:
             with session.write_file(out, inputs) as temporary:
                 if to == "samples":
@@ -110,6 +110,20 @@ def export(
                 else:
                     {"json": write_json_items, "csv": write_csv}[to](chosen, temporary)
     _said(session, out, to, {"items": chosen.size})
+
+
+def _estimators(subset: Any, method: str) -> str:
+    """Which estimator each exported score is by."""
+    from irtbench.subsets.export.formula import benchmark_method, exported_method
+
+    method = exported_method(subset, method)
+    own = benchmark_method(subset, method)
+    if own == method:
+        return f"its full_score is that of {PROGRAM} estimate --method {method}"
+    return (
+        f"score.py: the full score is that of {PROGRAM} estimate --method {method}; each benchmark's own,"
+        f" which lm-eval prints as full_score, is by {own}"
+    )
 
 
 def _said(session: Session, out: Path, to: str, more: dict[str, int]) -> None:

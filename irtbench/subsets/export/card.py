@@ -10,7 +10,7 @@ import pandas as pd
 
 from irtbench.files import atomic_file
 from irtbench.subsets.estimators import MODEL_FREE
-from irtbench.subsets.export.formula import exported_method
+from irtbench.subsets.export.formula import benchmark_method, exported_method
 from irtbench.subsets.subset import Subset
 
 __all__ = ["card", "write_card"]
@@ -39,6 +39,7 @@ def card(
         "n_items_full": len(subset.benchmark),
         "selection": subset.method,
         "estimator": method,
+        "benchmark_estimator": benchmark_method(subset, method),
         "metric": info.get("metric"),
         "average": info.get("average"),
         "seed": info.get("seed"),
@@ -85,9 +86,21 @@ def _made(subset: Subset, method: str) -> str:
     bank = "no item bank" if subset.bank is None else f"a {subset.bank.irt.upper()} item bank"
     return (
         f"Items chosen by `{subset.method}` (seed {subset.info.get('seed')}) from the responses of"
-        f" {made.get('n_models', '?')} models, {bank}; scores estimated by `{method}`. The raw mean of the"
-        " chosen items is not an estimate of the score unless the estimator is `mean`."
+        f" {made.get('n_models', '?')} models, {bank}; scores estimated by `{method}`{_how(subset, method)}."
+        " The raw mean of the chosen items is not an estimate of the score unless the estimator is `mean`."
     )
+
+
+def _how(subset: Subset, method: str) -> str:
+    """What the estimator is, and which one a benchmark's own score is by."""
+    what = ""
+    if method == "blend":
+        what = (
+            " (within the calibration models' range a regression on their responses; beyond it an estimate"
+            " made for models anywhere)"
+        )
+    own = benchmark_method(subset, method)
+    return what if own == method else f"{what}; a benchmark's own score by `{own}`"
 
 
 def _error(subset: Subset, method: str) -> str:
@@ -95,14 +108,24 @@ def _error(subset: Subset, method: str) -> str:
     found = subset.residuals.get(method, pd.Series(dtype=float)).dropna().to_numpy(dtype=float)
     if not len(found):
         return "Not measured: too few calibration models. Measure it with `irtbench compare`."
-    rms = float(np.sqrt((found**2).mean()))
     q = float(np.quantile(np.abs(found), 0.9))
-    return (
+    text = (
         f"{len(found)} calibration models, each left out in turn of the calibration: errors are"
-        f" {rms:.2f} (root mean square) and {q:.2f} (90 % quantile) times the standard deviation that the"
-        " estimator states; the intervals are scaled by them. In points, and against a random subset of the"
-        " same size: `irtbench compare`."
+        f" {_rms(found):.2f} (root mean square) and {q:.2f} (90 % quantile) times the standard deviation that"
+        " the estimator states; the intervals are scaled by them. In points, and against a random subset of"
+        " the same size: `irtbench compare`."
     )
+    far = subset.residuals.get("far", pd.Series(dtype=float)).dropna().to_numpy(dtype=float)
+    if method == "blend" and len(far):
+        text += (
+            f" The {len(far)} strongest of them, estimated from the weaker half alone: {_rms(far):.2f} times"
+            " (root mean square); by these the interval of a model beyond the range is scaled."
+        )
+    return text
+
+
+def _rms(errors: np.ndarray) -> float:
+    return float(np.sqrt((errors**2).mean()))
 
 
 def _limits(subset: Subset, method: str) -> list[str]:
@@ -110,8 +133,13 @@ def _limits(subset: Subset, method: str) -> list[str]:
         f"- With another metric than {subset.info.get('metric')}, other prompts, or changed items.",
         "- On models that may have seen these items more than the rest of the benchmark.",
     ]
-    span = subset.info.get("span", {}).get("score")
-    if span:
+    if method == "blend" and subset.predictor is not None:
+        low, high = subset.predictor.score_range
+        lines += [
+            f"- On models far outside the calibration models' full scores ({low:.2f} to {high:.2f}): the"
+            " interval is wider then, and `beyond` and `note` say so."
+        ]
+    elif span := subset.info.get("span", {}).get("score"):
         lines += [
             "- On models far outside the calibration models' scores on the subset"
             f" ({span[0]:.2f} to {span[1]:.2f}){'' if method in MODEL_FREE else ': IRT then extrapolates'}."
@@ -125,4 +153,9 @@ def _citations(method: str) -> list[str]:
     ]
     if method in ("p-irt", "gp-irt"):
         lines += ["- Maia Polo et al. (2024), tinyBenchmarks, https://arxiv.org/abs/2402.14992"]
+    if method == "blend":
+        lines += [
+            "- Zhang, Dorner & Hardt (2025), How benchmark prediction from fewer data misses the mark,"
+            " https://arxiv.org/abs/2506.07673"
+        ]
     return lines

@@ -8,34 +8,48 @@ from typing import Any
 import numpy as np
 
 from irtbench.errors import InputError
-from irtbench.subsets.estimation import DEFAULT_ESTIMATOR
-from irtbench.subsets.estimators import ESTIMATORS, MODEL_FREE, Board, coefficients
+from irtbench.subsets.estimation import default_estimator
+from irtbench.subsets.estimators import BANK_ESTIMATORS, MODEL_FREE, Board, coefficients
 from irtbench.subsets.export.score import GRID
 from irtbench.subsets.intervals import conformal_factor
 from irtbench.subsets.subset import Subset
 
-__all__ = ["exported_method", "formula"]
+__all__ = ["benchmark_method", "exported_method", "formula"]
 
-EXPORTED = ("mean", "weighted", "p-irt", "gp-irt")  # of which score.py knows the form
+EXPORTED = ("blend", "mean", "weighted", "p-irt", "gp-irt")
 
 
 def exported_method(subset: Subset, method: str = "default") -> str:
-    """Name of the estimator that is exported: the default one where its form is known, else ``gp-irt``.
+    """Name of the estimator that is exported: by default that of :func:`irtbench.estimate`.
 
     Raises:
-        InputError: unknown method, or one that needs a bank.
+        InputError: unknown method, or one that needs what the subset has not.
     """
     if method == "default":
-        known = DEFAULT_ESTIMATOR if DEFAULT_ESTIMATOR in EXPORTED else "gp-irt"
-        method = known if _irt(subset) else "weighted"
-    if method not in EXPORTED or method not in ESTIMATORS:
+        method = default_estimator(subset)
+    if method not in EXPORTED:
         raise InputError(f"method must be 'default' or one of {list(EXPORTED)} for an export, got {method!r}")
-    if method not in MODEL_FREE and not _irt(subset):
+    if method == "blend" and default_estimator(subset) != "blend":
+        raise InputError(
+            "method 'blend' needs a predictor and calibration models that were held out, and this subset has"
+            " none: select it again from five models or more, or export with method='weighted'"
+        )
+    if method in BANK_ESTIMATORS and not _irt(subset):
         raise InputError(
             f"method {method!r} needs an item bank of 0/1 responses, and this subset has none; export with"
             " method='weighted'"
         )
     return method
+
+
+def benchmark_method(subset: Subset, method: str) -> str:
+    """Name of the estimator of each benchmark's own score: ``blend`` estimates the score over all only.
+
+    With one benchmark the two are the same score; else it is ``gp-irt``, or ``weighted`` without a bank.
+    """
+    if method != "blend" or subset.benchmark["benchmark"].nunique() == 1:
+        return method
+    return "gp-irt" if _irt(subset) else "weighted"
 
 
 def formula(subset: Subset, method: str, level: float) -> dict[str, Any]:
@@ -46,9 +60,10 @@ def formula(subset: Subset, method: str, level: float) -> dict[str, Any]:
         method: what :func:`exported_method` returned.
         level: coverage of the intervals.
     """
+    own_method = benchmark_method(subset, method)
     factor = 0.0
-    if not _by_design(subset, method, subset.board):
-        factor, _ = conformal_factor(subset.residuals[method].to_numpy(dtype=float), level)
+    if own_method != "blend" and not _by_design(subset, own_method, subset.board):
+        factor, _ = conformal_factor(subset.residuals[own_method].to_numpy(dtype=float), level)
     strata = subset.board.strata
     names = np.unique(subset.benchmark["benchmark"].astype(str))
     everything = np.arange(len(strata))
@@ -56,19 +71,23 @@ def formula(subset: Subset, method: str, level: float) -> dict[str, Any]:
     for code, name in enumerate(names):
         own = np.flatnonzero(strata == code)
         if np.isin(subset.board.chosen, own).any():
-            parts[str(name)] = _part(subset, method, own, factor)
+            parts[str(name)] = _part(subset, own_method, own, factor)
     return {"whole": _part(subset, method, everything, factor), "benchmarks": parts}
 
 
 def _part(subset: Subset, method: str, own: np.ndarray, factor: float) -> dict[str, Any]:
     """Numbers of the estimate of the items ``own`` from those of them that were chosen."""
+    items = np.flatnonzero(np.isin(subset.board.chosen, own)).tolist()
+    if method == "blend":
+        return {"estimator": method, "items": items}
     board = _restricted(subset.board, own)
     seen = np.ones(len(board.chosen), dtype=bool)
     c, d = coefficients(method, board, seen)
     deviation = board.full.copy()
     deviation[board.chosen] -= c
     found: dict[str, Any] = {
-        "items": np.flatnonzero(np.isin(subset.board.chosen, own)).tolist(),
+        "estimator": method,
+        "items": items,
         "c": c.tolist(),
         "unseen": float((deviation**2).sum()),
         "curves": None,

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from irtbench.errors import InputError
 from irtbench.files import atomic_folder, write_json
+from irtbench.subsets.export.blend_numbers import blend_numbers
 from irtbench.subsets.export.card import card
-from irtbench.subsets.export.formula import exported_method, formula
+from irtbench.subsets.export.formula import benchmark_method, exported_method, formula
 from irtbench.subsets.export.keys import guess_match, item_keys
 from irtbench.subsets.export.plain import task_names, write_csv
 from irtbench.subsets.subset import Subset
@@ -28,12 +31,24 @@ python score.py LOGS
 ```
 
 lm-eval prints `full_score`, `full_score_lower` and `full_score_upper` of each task ({tasks}), estimated
-from that task's own items; `score.py` (NumPy only) adds the score over all benchmarks from the logs. The
-tasks must be known to lm-eval by name, of its own or from `--include_path`. Prompts and metric ({metric})
+{by}.
+
+The tasks must be known to lm-eval by name, of its own or from `--include_path`. Prompts and metric ({metric})
 are those of the task itself. Few-shot examples that a task draws at random are drawn in another order than
 in a full run.
 
-A run with `--limit` gives no score: all {size} items are needed.
+{note}A run with `--limit` gives no score: all {size} items are needed.
+"""
+
+_BY_ITEMS = (
+    "from that task's own items by `{own}`; `score.py` (NumPy only) adds the score over all benchmarks from"
+    " the logs, by `{method}`"
+)
+_BY_WHOLE = "by `{method}`; `score.py` (NumPy only) gives the same from the logs"
+_NOTE = """`blend` stands in `blend.py`, its numbers in `blend.npz` and `formula.json`. A model beyond the
+calibration models' range gets a `note` and `beyond`, the probability of it, in the table of
+`score.py`{logged}.
+
 """
 
 
@@ -52,7 +67,8 @@ def export_lm_eval(
 
     The folder holds ``NAME.yaml`` (a group of the base tasks), ``task.py`` (asks only the chosen items),
     ``score.py`` (the estimator, Python and NumPy), ``formula.json`` (its numbers), ``items.csv`` and
-    ``README.md``.
+    ``README.md``; for ``blend`` also ``blend.py`` and ``blend.npz``. ``blend`` estimates the score over all
+    benchmarks; where there are several, each one's own is by ``gp-irt``, or ``weighted`` without a bank.
 
     Args:
         subset: the subset.
@@ -62,7 +78,7 @@ def export_lm_eval(
         match: how a document is matched to an item, see
             :func:`irtbench.subsets.export.keys.item_keys`; by default ``hash`` if the ids allow it.
         keys: item id → its key, where the ids do not say it.
-        method: estimator; ``default`` is that of :func:`irtbench.estimate` where it can be exported.
+        method: estimator; ``default`` is that of :func:`irtbench.estimate`.
         level: coverage of the intervals.
 
     Returns:
@@ -83,6 +99,7 @@ def export_lm_eval(
     match = guess_match(subset) if match is None else match
     key = item_keys(subset, match, keys)
     method = exported_method(subset, method)
+    numbers, arrays = blend_numbers(subset, level) if method == "blend" else (None, None)
     own = subset.benchmark["benchmark"].astype(str)
     content = {
         "kind": "Formula",
@@ -95,20 +112,36 @@ def export_lm_eval(
         "match": match,
         "tasks": tasks,
         "items": [{"id": i, "benchmark": own[i], "key": key[i]} for i in subset.items],
+        "blend": numbers,
         **formula(subset, method, level),
     }
+    copied = {"task.py": "task.py.txt", "score.py": "score.py"}
     here = Path(__file__).parent
     with atomic_folder(folder) as out:
         (out / f"{name}.yaml").write_text(_yaml(name, tasks, subset, method), encoding="utf-8")
-        for written, source in (("task.py", "task.py.txt"), ("score.py", "score.py")):
+        if arrays is not None:
+            copied["blend.py"] = "blend.py"
+            np.savez_compressed(out / "blend.npz", **arrays)
+        for written, source in copied.items():
             (out / written).write_text((here / source).read_text(encoding="utf-8"), encoding="utf-8")
         write_json(out / "formula.json", content)
         write_csv(subset, out / "items.csv")
-        how = _HOW.format(
-            name=name, tasks=", ".join(tasks.values()), metric=subset.info["metric"], size=subset.size
-        )
-        (out / "README.md").write_text(card(subset, name=name, method=method) + how, encoding="utf-8")
+        text = card(subset, name=name, method=method) + _how(subset, name, tasks, method)
+        (out / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)
+
+
+def _how(subset: Subset, name: str, tasks: Mapping[str, str], method: str) -> str:
+    several = subset.benchmark["benchmark"].nunique() > 1
+    by = (_BY_ITEMS if several else _BY_WHOLE).format(own=benchmark_method(subset, method), method=method)
+    return _HOW.format(
+        name=name,
+        tasks=", ".join(tasks.values()),
+        metric=subset.info["metric"],
+        size=subset.size,
+        by=by,
+        note=_NOTE.format(logged="" if several else " and in lm-eval's log") if method == "blend" else "",
+    )
 
 
 def _yaml(name: str, tasks: Mapping[str, str], subset: Subset, method: str) -> str:
@@ -122,6 +155,7 @@ def _yaml(name: str, tasks: Mapping[str, str], subset: Subset, method: str) -> s
         "item_bank": bank,
         "selection": subset.method,
         "estimator": method,
+        "benchmark_estimator": benchmark_method(subset, method),
         "seed": subset.info.get("seed"),
         "irtbench": subset.info.get("versions", {}).get("irtbench"),
     }

@@ -6,13 +6,16 @@
     python score.py RESPONSES.csv   a table with the columns item and response (and model)
 
 Reads ``formula.json`` beside it: which items, which estimator, which interval. Responses are matched by
-item id, in any order; a missing, unknown or repeated item is refused.
+item id, in any order; a missing, unknown or repeated item is refused. Where the estimator is ``blend``, it
+stands in ``blend.py`` and its numbers in ``blend.npz``, for the score over all benchmarks; a benchmark among
+several has a score by the simpler estimator that the table names.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import json
 import math
 import sys
@@ -28,21 +31,24 @@ GRID = np.linspace(-8.0, 8.0, 321)
 
 
 def load(folder: str | Path | None = None) -> dict[str, Any]:
-    """Read ``formula.json`` of a folder; by default of the one that this file lies in."""
+    """Read ``formula.json`` of a folder (by default of the one that this file lies in), and ``blend.npz``."""
     home = Path(__file__).parent if folder is None else Path(folder)
     content: dict[str, Any] = json.loads((home / "formula.json").read_text(encoding="utf-8"))
+    if content["blend"] is not None:
+        spec = importlib.util.spec_from_file_location("irtbench_blend", home / "blend.py")
+        assert spec is not None
+        assert spec.loader is not None
+        blend = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(blend)
+        numbers = blend.load(home / "blend.npz", content["blend"])
+        content["predict"] = lambda y: blend.estimate(numbers, y)
     return content
 
 
 def estimate(
     subset: dict[str, Any], responses: dict[str, float], benchmark: str | None = None
-) -> tuple[float, float, float]:
-    r"""Score on the full benchmark, with its interval.
-
-    .. math:: \hat s = \sum_{i ∈ S} c_i y_i + E\big[g(θ) \mid y\big], \quad
-              p(θ | y) ∝ N(θ; 0, 1) \prod_i P_i(θ)^{y_i} (1 - P_i(θ))^{1 - y_i}
-
-    with :math:`P_i(θ) = c_i + (d_i - c_i) σ(a_i (θ - b_i))`; g is the expected share of the items not asked.
+) -> dict[str, Any]:
+    """Score on the full benchmark, with its interval.
 
     Args:
         subset: what :func:`load` returns.
@@ -50,7 +56,8 @@ def estimate(
         benchmark: score of this benchmark from its own items; None: of all.
 
     Returns:
-        Score, lower and upper limit.
+        ``score``, ``lower``, ``upper``, ``estimator``; by ``blend`` also ``beyond``, the probability that
+        the model lies beyond the calibration models' range, and a ``note`` where there is something to say.
 
     Raises:
         ValueError: items that are missing or do not belong, or a response outside [0, 1].
@@ -61,6 +68,20 @@ def estimate(
     y = np.array([float(responses[item]) for item in wanted])
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError(f"response of {wanted[int(np.argmin((y >= 0) & (y <= 1)))]!r} is not in [0, 1]")
+    found = {"estimator": formula["estimator"], "beyond": None, "note": ""}
+    if formula["estimator"] == "blend":
+        return found | subset["predict"](y)
+    return found | dict(zip(("score", "lower", "upper"), _curves(formula, y, subset["level"]), strict=True))
+
+
+def _curves(formula: dict[str, Any], y: np.ndarray, level: float) -> tuple[float, float, float]:
+    r"""Score and limits by one of the estimators mean, weighted, p-irt, gp-irt.
+
+    .. math:: \hat s = \sum_{i ∈ S} c_i y_i + E\big[g(θ) \mid y\big], \quad
+              p(θ | y) ∝ N(θ; 0, 1) \prod_i P_i(θ)^{y_i} (1 - P_i(θ))^{1 - y_i}
+
+    with :math:`P_i(θ) = c_i + (d_i - c_i) σ(a_i (θ - b_i))`; g is the expected share of the items not asked.
+    """
     score, variance = float(y @ np.array(formula["c"])), 0.0
     if formula["curves"] is None:
         p = (len(y) * score + 1) / (len(y) + 2)
@@ -75,7 +96,7 @@ def estimate(
         variance = float(weight @ (rest - expected) ** 2 + weight @ noise) + gap**2
     score = min(max(score, 0.0), 1.0)
     if formula["design"] is not None:
-        low, high = _by_design(y, formula["design"], subset["level"])
+        low, high = _by_design(y, formula["design"], level)
     else:
         half = formula["factor"] * math.sqrt(max(variance, 1e-18))
         low, high = score - half, score + half
@@ -178,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         models = {m: r for path in given.responses for m, r in read_responses(path, given.filter).items()}
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["model", "benchmark", "score", "lower", "upper"])
+        writer.writerow(["model", "benchmark", "score", "lower", "upper", "estimator", "beyond", "note"])
         for model, responses in models.items():
             parts: dict[str, str | None] = {"all": None}
             if len(subset["benchmarks"]) > 1:
@@ -188,7 +209,12 @@ def main(arguments: list[str] | None = None) -> int:
                 if benchmark is not None:
                     of = {subset["items"][k]["id"] for k in subset["benchmarks"][benchmark]["items"]}
                     own = {item: value for item, value in responses.items() if item in of}
-                writer.writerow([model, name, *(f"{x:.6f}" for x in estimate(subset, own, benchmark))])
+                found = estimate(subset, own, benchmark)
+                limits = [f"{found[k]:.6f}" for k in ("score", "lower", "upper")]
+                beyond = "" if found["beyond"] is None else f"{found['beyond']:.6f}"
+                writer.writerow([model, name, *limits, found["estimator"], beyond, found["note"]])
+                if found["note"]:
+                    print(f"{model}: {found['note']}", file=sys.stderr)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

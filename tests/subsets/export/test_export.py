@@ -92,7 +92,7 @@ def test_without_a_bank(case, tmp_path):
     subset = select(old, 20, "anchor-correctness", irt=None)
     seen = new.take(items=subset.items)
     write_responses(tmp_path / "new.csv", seen, range(20))
-    found = table(run(exported(subset, tmp_path / "t"), tmp_path / "new.csv").stdout)
+    found = table(run(exported(subset, tmp_path / "t", method="weighted"), tmp_path / "new.csv").stdout)
     ours = ib.estimate(subset, seen, "weighted")
     theirs = [found[m, "all"] for m in new.model_ids]
     np.testing.assert_allclose(theirs, ours[["score", "lower", "upper"]], atol=1e-6)  # printed digits
@@ -157,7 +157,10 @@ def test_the_folder_can_be_written_again_and_says_what_it_is(case, tmp_path):
     for _ in range(2):
         exported(subset, tmp_path / "t", name="mine", tasks=names)
     files = {path.name for path in (tmp_path / "t").iterdir()}
-    assert files == {"mine.yaml", "task.py", "score.py", "formula.json", "items.csv", "README.md"}
+    assert files == {
+        *("mine.yaml", "task.py", "score.py", "formula.json", "items.csv", "README.md"),
+        *("blend.py", "blend.npz"),
+    }
     compile((tmp_path / "t" / "task.py").read_text(), "task.py", "exec")
     yaml = (tmp_path / "t" / "mine.yaml").read_text()
     assert 'task: "one"' in yaml

@@ -108,6 +108,25 @@ def test_a_document_that_is_there_twice_is_two_items(lm_eval, tmp_path):
     assert sorted(item for item, _ in pairs) == sorted(ids)
 
 
+@pytest.mark.filterwarnings("ignore::irtbench.errors.ExtrapolationWarning")
+def test_the_task_of_one_benchmark_gives_the_blend_and_logs_its_note(lm_eval, tmp_path, caplog):
+    docs = [{"text": f"question {k}", "gold": 1} for k in range(40)]
+    ids = [f"quiz/{doc_hash(doc)[:16]}" for doc in docs]
+    R, _ = benchmark(docs, ids)
+    subset = select(R, 12, irt=None, folds=3)
+    export_lm_eval(subset, tmp_path / "t")
+    task = task_of(tmp_path / "t", docs, {"task": "quiz"})
+    pairs = [task.process_results(doc, [1])["full_score"] for doc in task.eval_docs]
+    perfect = ResponseMatrix.of(np.ones((1, 12)), items=subset.items, benchmark="quiz", metric="acc")
+    expected = ib.estimate(subset, perfect).iloc[0]
+    limits = {"full_score": "score", "full_score_lower": "lower", "full_score_upper": "upper"}
+    for name, limit in limits.items():
+        assert task.aggregation()[name](pairs) == pytest.approx(expected[limit], abs=1e-6)  # see test_blend
+    assert expected["note"]
+    (record,) = caplog.records  # once, not with every limit
+    assert record.getMessage() == f"quiz: {expected['note']} (probability {expected['beyond']:.2f})"
+
+
 def test_another_data_set_or_metric_is_refused(lm_eval, tmp_path):
     docs = [{"text": f"question {k}", "gold": 1} for k in range(20)]
     ids = [f"quiz/{doc_hash(doc)[:16]}" for doc in docs]
@@ -150,16 +169,18 @@ def real(tmp_path_factory):
     s = simulate(n_models=40, n_items=R.n_items, seed=0)  # the two models are too few to calibrate a bank
     values = np.vstack([R.values, s.responses.values])
     everyone = ResponseMatrix.of(values, items=R.items, metric="acc_norm")
-    subset = select(everyone, 40, "anchor-irt", average="macro", folds=3, device="cpu")
-    export_lm_eval(subset, out / "subset", name="mini", method="gp-irt")
-    return python, out, subset, R.take(models=["tiny/llama-1"], items=subset.items)
+    subset = select(everyone, 40, average="macro", folds=3, device="cpu")
+    export_lm_eval(subset, out / "subset", name="mini")
+    one = select(everyone.take(benchmark="tiny_copa"), 15, folds=3, device="cpu")
+    export_lm_eval(one, out / "one", name="alone")
+    return python, out, subset, one, R.take(models=["tiny/llama-1"])
 
 
-def lm_eval_run(python, out, logs, *more):
-    """The exported group in lm-eval, offline."""
+def lm_eval_run(python, out, logs, *more, group="mini"):
+    """An exported group in lm-eval, offline."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(out / "hf")}
     command = [python, "-m", "lm_eval", "--model", "hf", "--device", "cpu", "--batch_size", "16"]
-    command += ["--model_args", "pretrained=tiny/llama-1,dtype=float32", "--tasks", "mini"]
+    command += ["--model_args", "pretrained=tiny/llama-1,dtype=float32", "--tasks", group]
     command += ["--include_path", out, "--log_samples", "--output_path", out / logs, "--seed", "0", *more]
     everything = {**os.environ, **offline, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=out, env=everything, capture_output=True, text=True)
@@ -170,8 +191,8 @@ def results_of(folder):
     return json.loads(path.read_text())["results"]
 
 
-def scored(python, out, logs):
-    code = [python, "-I", out / "subset" / "score.py", out / logs]
+def scored(python, out, logs, folder="subset"):
+    code = [python, "-I", out / folder / "score.py", out / logs]
     return subprocess.run(code, capture_output=True, text=True)
 
 
@@ -187,8 +208,8 @@ def changed(path, lines):
 @pytest.mark.peer
 def test_lm_eval_itself_runs_it_and_agrees(real):
     """Also on a data set in another order, where nothing may change."""
-    python, out, subset, seen = real
-    expected = ib.estimate(subset, seen, "gp-irt").iloc[0]
+    python, out, subset, _, model = real
+    expected = ib.estimate(subset, model.take(items=subset.items)).iloc[0]
     for logs, order in (("small", lambda rows: rows), ("turned", lambda rows: rows[::-1])):
         with changed(out / "copa.jsonl", order), changed(out / "openbookqa.jsonl", order):
             ran = lm_eval_run(python, out, logs)
@@ -197,8 +218,9 @@ def test_lm_eval_itself_runs_it_and_agrees(real):
         printed = scored(python, out, logs)
         assert printed.returncode == 0, printed.stderr
         scores = {row["benchmark"]: row for row in csv.DictReader(printed.stdout.splitlines())}
-        for name, value in expected.items():
-            assert float(scores["all"][name]) == pytest.approx(value, abs=5e-4)  # see SAME in test_export
+        for name in ("score", "lower", "upper", "beyond"):
+            assert float(scores["all"][name]) == pytest.approx(expected[name], abs=1.5e-6)  # printed digits
+        assert scores["all"]["note"] == expected["note"]
         for task in ("tiny_copa", "tiny_openbookqa"):
             for name in ("score", "lower", "upper"):
                 metric = "full_score" if name == "score" else f"full_score_{name}"
@@ -206,8 +228,23 @@ def test_lm_eval_itself_runs_it_and_agrees(real):
 
 
 @pytest.mark.peer
+def test_lm_eval_prints_the_default_estimate_of_a_benchmark_alone(real):
+    python, out, _, subset, model = real
+    ran = lm_eval_run(python, out, "single", group="alone")
+    assert ran.returncode == 0, ran.stderr
+    expected = ib.estimate(subset, model.take(items=subset.items)).iloc[0]
+    found = results_of(out / "single")["tiny_copa"]
+    (printed,) = csv.DictReader(scored(python, out, "single", "one").stdout.splitlines())
+    for name in ("score", "lower", "upper"):
+        metric = "full_score" if name == "score" else f"full_score_{name}"
+        assert found[f"{metric},none"] == pytest.approx(expected[name], abs=1e-6)  # see test_blend
+        assert float(printed[name]) == pytest.approx(expected[name], abs=1.5e-6)  # printed digits
+    assert (printed["estimator"], printed["note"]) == ("blend", expected["note"])
+
+
+@pytest.mark.peer
 def test_lm_eval_gives_no_score_where_items_are_missing(real):
-    python, out, subset, _ = real
+    python, out, subset, *_ = real
     ran = lm_eval_run(python, out, "limited", "--limit", "5")
     assert ran.returncode == 0, ran.stderr
     assert "no full score: no response to" in ran.stdout + ran.stderr
