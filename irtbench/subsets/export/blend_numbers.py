@@ -17,7 +17,7 @@ import numpy as np
 
 from irtbench.subsets import predictor as of
 from irtbench.subsets import reaching
-from irtbench.subsets.intervals import conformal_factor
+from irtbench.subsets.intervals import conformal_factor, far_factor
 from irtbench.subsets.latent import NARROW
 from irtbench.subsets.linear import Linear
 from irtbench.subsets.moments import WIDE
@@ -38,7 +38,7 @@ def blend_numbers(subset: Subset, level: float) -> tuple[dict[str, Any], dict[st
     near = conformal_factor(subset.residuals["blend"].to_numpy(dtype=float), level)[0]
     far = near
     if "far" in subset.residuals:
-        far = max(near, conformal_factor(subset.residuals["far"].to_numpy(dtype=float), level)[0])
+        far = far_factor(subset.residuals["far"].to_numpy(dtype=float), near, level)
     low, high = predict.score_range
     n, margin = len(predict.chosen), of._MARGIN * (high - low)
     wide = margin + of._DOUBT / n
