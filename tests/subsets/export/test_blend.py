@@ -94,6 +94,21 @@ def test_it_estimates_as_irtbench_does(made):
     assert plain["blend"]["far"] > 1.1 * plain["blend"]["near"]
 
 
+def test_certain_calibration_models_and_estimates_that_disagree(made, tmp_path):
+    """What these cases hardly show by themselves: probabilities that are cut, a regression far off."""
+    subset, new, _ = made
+    known = subset.predictor
+    off = replace(known.alike, score=known.alike.score + np.array([0.4, 0.0]))
+    subset = replace(subset, predictor=replace(known, alike=off, old=known.old.round()))
+    export_lm_eval(subset, tmp_path / "t", match="position")
+    ours, plain = ib.estimate(subset, new), score.load(tmp_path / "t")
+    found = [score.estimate(plain, dict(zip(new.item_ids, row, strict=True))) for row in new.values]
+    theirs = np.array([[row[name] for name in COLUMNS] for row in found])
+    np.testing.assert_allclose(theirs, ours[COLUMNS], rtol=0, atol=SAME)
+    assert [row["note"] for row in found] == list(ours["note"])
+    assert ours["note"].str.contains("disagree").any()
+
+
 def test_the_table_names_estimator_and_note(made, tmp_path):
     subset, new, folder = made
     write(tmp_path / "new.csv", new, range(new.n_items))
