@@ -121,7 +121,7 @@ def export_lm_eval(
         (out / f"{name}.yaml").write_text(_yaml(name, tasks, subset, method), encoding="utf-8")
         if arrays is not None:
             copied["blend.py"] = "blend.py"
-            np.savez_compressed(out / "blend.npz", **arrays)
+            np.savez_compressed(out / "blend.npz", **arrays)  # type: ignore[arg-type]
         for written, source in copied.items():
             (out / written).write_text((here / source).read_text(encoding="utf-8"), encoding="utf-8")
         write_json(out / "formula.json", content)
