@@ -105,7 +105,7 @@ def estimate(
 
 def default_estimator(subset: Subset) -> str:
     """``blend``; the weighted mean where too few models calibrated to hold any out."""
-    calibrated = subset.predictor is not None and DEFAULT_ESTIMATOR in subset.residuals
+    calibrated = subset.predictor is not None and bool(subset.residuals[DEFAULT_ESTIMATOR].notna().any())
     return DEFAULT_ESTIMATOR if calibrated else "weighted"
 
 

@@ -58,7 +58,7 @@ def test_export_writes_every_kind(world, tmp_path):
     task = ["--task", "benchmark-1=one", "--match", "position", "--name", "mine"]
     found = done("export", folder / "subset", "--to", "lm-eval", "-o", tmp_path / "t", *task, "--json")
     assert json.loads(found.stdout) == {"out": str(tmp_path / "t"), "to": "lm-eval", "items": 20}
-    assert "estimate --method gp-irt" in " ".join(found.stderr.split())
+    assert "estimate --method blend" in " ".join(found.stderr.split())
     assert json.loads((tmp_path / "t" / "formula.json").read_text())["tasks"]["benchmark-1"] == "one"
     rows = "item,key\n" + "".join(f"{item},k{n}\n" for n, item in enumerate(subset.items))
     (tmp_path / "keys.csv").write_text(rows)

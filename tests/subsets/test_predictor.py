@@ -10,6 +10,7 @@ import irtbench as ib
 from irtbench.errors import DataWarning, ExtrapolationWarning
 from irtbench.irt import simulate
 from irtbench.subsets import Subset, estimate, select
+from irtbench.subsets.estimation import default_estimator
 from irtbench.subsets.population import Population, prepare
 
 
@@ -118,3 +119,10 @@ def test_runs_of_one_model_are_held_out_together_and_a_shared_population_is_not_
 
     monkeypatch.setattr(Population, "of", refuse)
     assert select(R, 10, seed=1, prepared=found).info["folds"] == 5  # another seed, the same folds
+
+
+def test_with_too_few_models_to_hold_any_out_the_default_is_the_weighted_mean():
+    s = simulate(n_models=8, n_items=60, seed=0)
+    few = select(s.responses.take(models=slice(0, 4)), 15)
+    assert default_estimator(few) == "weighted"
+    assert default_estimator(select(s.responses.take(models=slice(0, 6)), 15)) == "blend"

@@ -48,7 +48,7 @@ def sample_lists(
     Example:
         >>> from irtbench.irt import simulate
         >>> from irtbench.subsets import select
-        >>> sample_lists(select(simulate(n_models=20, n_items=9, seed=0).responses, 3, irt=None))
+        >>> sample_lists(select(simulate(n_models=20, n_items=9, seed=0).responses, 3, "stratified"))
         {'benchmark-1': [4, 5, 7]}
     """
     position = item_keys(subset, "position", keys)
