@@ -162,6 +162,8 @@ def learning(curves: dict[str, pd.DataFrame], path: Path) -> None:
 
 
 def _band(axis: Any, draws: pd.DataFrame) -> None:
+    if draws.empty:
+        return
     spread = draws.groupby("size")["mae"].quantile([0.05, 0.95]).unstack()  # noqa: PD010
     label = "random + mean: 5 to 95 % of draws"
     axis.fill_between(spread.index, spread[0.05], spread[0.95], color="0.87", label=label, zorder=0)
