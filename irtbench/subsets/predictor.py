@@ -116,12 +116,16 @@ class Predictor:
             values: (n_models, size) responses to the chosen items, NaN where missing.
             method: one of :data:`PREDICTORS`.
         """
-        found = np.empty((6, len(values)))
-        for rows, seen in patterns(~np.isnan(values)):
-            found[:, rows] = self._predict(values[rows][:, seen], seen, method)
-        return Prediction(*found)
+        return self.all(values)[method]
 
-    def _predict(self, values: np.ndarray, seen: np.ndarray, method: str) -> np.ndarray:
+    def all(self, values: np.ndarray) -> dict[str, Prediction]:
+        """Predict full scores by each of :data:`PREDICTORS`, from (n_models, size) responses."""
+        found = np.empty((len(PREDICTORS), 6, len(values)))
+        for rows, seen in patterns(~np.isnan(values)):
+            found[:, :, rows] = self._predict(values[rows][:, seen], seen)
+        return {method: Prediction(*own) for method, own in zip(PREDICTORS, found, strict=True)}
+
+    def _predict(self, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
         far = self.reach(values, seen)
         regression, _, _ = self.alike(values, seen)
         outside, clear = self._outside(far, regression, int(seen.sum()))
@@ -131,17 +135,19 @@ class Predictor:
         few = np.log(_ODDS * min(1.0, seen.sum() / _ENOUGH) ** 2)
         beyond = clear * expit(np.maximum(odds, apart) + few)
         told = np.stack([beyond, expit(odds + np.log(_UNLIKE)), gap, outside])
-        if method == "reaching":
-            return np.stack([far.score, far.sd, *told])
         rest = self.full.copy()
         rest[self.chosen[seen]] = 0
         narrow = posterior(self.latent, self.chosen[seen], values, NARROW).variance(rest, self.latent)
-        if method == "regression":
-            return np.stack([regression, np.maximum(np.sqrt(narrow), _LEAST), *told])
         score = (1 - beyond) * regression + beyond * far.score
         variance = (1 - outside) * (narrow + (regression - score) ** 2)
         variance += outside * (far.sd**2 + (far.score - score) ** 2)
-        return np.stack([score, np.maximum(np.sqrt(variance), _LEAST), *told])
+        by_method = {
+            "blend": (score, np.sqrt(variance)),
+            "regression": (regression, np.sqrt(narrow)),
+            "reaching": (far.score, far.sd),
+        }
+        parts = (by_method[method] for method in PREDICTORS)
+        return np.stack([np.stack([mean, np.maximum(sd, _LEAST), *told]) for mean, sd in parts])
 
     def reach(self, values: np.ndarray, seen: np.ndarray) -> Reached:
         """The estimate for models that may lie anywhere, from (n_models, n_seen) responses."""
@@ -279,8 +285,9 @@ def held_out_errors(
         values = responses.values[trial.test][:, chosen].astype(float)
         usable = ~np.isnan(values).all(axis=1) & ~np.isnan(truth[trial.test])
         rows = trial.test[usable]
-        for method in ("blend",) if trial.far else PREDICTORS:
-            got = predict(values[usable], method)
-            z = (truth[rows] - np.clip(got.score, 0, 1)) / got.sd
-            found.iloc[rows, found.columns.get_loc("far" if trial.far else method)] = z
+        for method, got in predict.all(values[usable]).items():
+            column = method if not trial.far else "far" if method == "blend" else None
+            if column is not None:
+                z = (truth[rows] - np.clip(got.score, 0, 1)) / got.sd
+                found.iloc[rows, found.columns.get_loc(column)] = z
     return found.dropna(how="all")
