@@ -36,7 +36,7 @@ def held_out_errors(comparison: pd.DataFrame, split: str, method: str = "default
 
     Returns:
         ``split, size, method, mae, mae_lower, mae_upper, coverage, spearman, splits`` of each size; limits
-        are None of a single split.
+        are None of a single split, and never below 0.
 
     Raises:
         InputError: the method was not compared.
@@ -72,7 +72,7 @@ def held_out_errors(comparison: pd.DataFrame, split: str, method: str = "default
                 "size": int(size),
                 "method": method,
                 "mae": mae,
-                "mae_lower": None if half is None else mae - half,
+                "mae_lower": None if half is None else max(mae - half, 0.0),
                 "mae_upper": None if half is None else mae + half,
                 "coverage": float(covered.mean()),
                 "spearman": float(np.mean(ranks)) if ranks else None,
