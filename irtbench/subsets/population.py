@@ -15,6 +15,7 @@ from irtbench.subsets.moments import Moments, calibration_moments, filled, shift
 __all__ = ["MIN_MODELS", "Population", "Prepared", "Trial", "prepare"]
 
 MIN_MODELS = 5  # with fewer no models are held out
+_ENOUGH = 120  # models; fewer leave it open how models to come will differ from them
 _WEAK, _STRONG = 0.5, 0.3
 
 
@@ -30,6 +31,8 @@ class Population:
         ability: of each model on each dimension (n_models, D).
         alike: moments of a new model like them.
         beyond: moments of a new model that may lie far beyond them.
+        doubt: 0 … 1, how little to rely on new models being like them: 1 with up to 120 models, then less,
+            and no less where some of them are held out in a trial.
     """
 
     responses: ResponseMatrix
@@ -39,16 +42,21 @@ class Population:
     ability: np.ndarray
     alike: Moments
     beyond: Moments
+    doubt: float
 
     @classmethod
-    def of(cls, responses: ResponseMatrix, device: str = "cpu", seed: int = 0) -> Population:
-        """Fit the IRT model and take the moments."""
+    def of(
+        cls, responses: ResponseMatrix, device: str = "cpu", seed: int = 0, doubt: float | None = None
+    ) -> Population:
+        """Fit the IRT model and take the moments; ``doubt`` by the number of models if it is not given."""
         latent = fit_latent(responses, device)
         values = filled(responses.values, latent)
         fitted = posterior(latent, np.arange(responses.n_items), values, NARROW)
         alike = calibration_moments(values, fitted.probability, latent)
         beyond = shift_moments(alike.mean, latent, seed)
-        return cls(responses, values, latent, fitted.probability, fitted.ability, alike, beyond)
+        if doubt is None:
+            doubt = min((_ENOUGH / responses.n_models) ** 3, 1.0)
+        return cls(responses, values, latent, fitted.probability, fitted.ability, alike, beyond, doubt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,7 @@ class Prepared:
         for trial in self.trials:
             if trial.population.responses.model_ids == responses.model_ids:
                 return trial.population
-        return Population.of(responses, device, seed)
+        return Population.of(responses, device, seed, self.population.doubt)
 
     def refuse_other(self, responses: ResponseMatrix) -> None:
         """Refuse to serve other responses than those that were prepared.
@@ -135,8 +143,13 @@ def prepare(
         score = np.nan_to_num(responses.values) @ full / np.maximum(responses.observed @ full, 1e-12)
         order = np.argsort(score if responses.metric.higher_is_better else -score, kind="stable")
         parts.append((order[: max(int(_WEAK * n), 2)], order[n - max(int(_STRONG * n), 1) :], True))
+    everyone = Population.of(responses, device, seed)
     trials = tuple(
-        Trial(Population.of(responses.take(models=np.sort(old)), device, seed), np.sort(test), far)
+        Trial(
+            Population.of(responses.take(models=np.sort(old)), device, seed, everyone.doubt),
+            np.sort(test),
+            far,
+        )
         for old, test, far in parts
     )
-    return Prepared(Population.of(responses, device, seed), trials, folds, seed)
+    return Prepared(everyone, trials, folds, seed)

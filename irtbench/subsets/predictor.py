@@ -40,7 +40,7 @@ _UNLIKE, _CLEAR, _FAR = 0.1, 0.95, 3.0  # prior odds, and when it is worth sayin
 _MARGIN = 0.03  # of the calibration models' range, within which a regression still holds beyond it
 _BELOW = 3.0  # margins below: a floor is in sight there, and a regression goes less astray
 _APART = 0.7  # log odds for each root mean square by which the two estimates part
-_TRUST = 0.7  # in the reaching estimate against the regression when asking whether a score lies outside
+_TRUST = 0.7  # least in the reaching estimate against the regression when asking whether a score lies outside
 _DOUBT = 1.5  # items by which the estimate that follows the responses alone must clear it, too
 _LEAST = 1e-9
 _CERTAIN = 1e-4  # no calibration model's response is more certain than this
@@ -98,6 +98,7 @@ class Predictor:
         score_range: lowest and highest full score of the calibration models.
         gap: root mean square of reaching minus regression estimate over the calibration models.
         old: probability of the calibration models' responses to the chosen items (n_calibration, size).
+        trust: in the reaching estimate, against the regression, when asking whether a score lies outside.
     """
 
     latent: Latent
@@ -108,6 +109,7 @@ class Predictor:
     score_range: tuple[float, float]
     gap: float
     old: np.ndarray
+    trust: float
 
     def __call__(self, values: np.ndarray, method: str = "blend") -> Prediction:
         """Predict full scores.
@@ -132,7 +134,7 @@ class Predictor:
         gap = (regression - far.score) / far.sd
         odds = self._odds(values, seen, far.evidence)
         apart = _APART * (np.abs(far.score - regression) / self.gap - 1)
-        few = np.log(_ODDS * min(1.0, seen.sum() / _ENOUGH) ** 2)
+        few = np.log(_ODDS * min(1.0, seen.sum() / _ENOUGH))
         beyond = clear * expit(np.maximum(odds, apart) + few)
         told = np.stack([beyond, expit(odds + np.log(_UNLIKE)), gap, outside])
         rest = self.full.copy()
@@ -162,7 +164,7 @@ class Predictor:
             up, down = ndtr((score - high - margin) / sd), ndtr((low - _BELOW * margin - score) / sd)
             return np.asarray(np.minimum(up + down, 1))
 
-        reaching, free = (_TRUST * x + (1 - _TRUST) * regression for x in (far.score, far.free))
+        reaching, free = (self.trust * x + (1 - self.trust) * regression for x in (far.score, far.free))
         clear = out(reaching, far.sd, margin)
         clear = np.maximum(clear, out(free, np.maximum(far.sd, 0.5 / np.sqrt(n)), margin + _DOUBT / n))
         return np.maximum(out(far.score, far.sd, 0.0), clear), clear
@@ -254,6 +256,7 @@ def build_predictor(population: Population, full: np.ndarray, chosen: np.ndarray
         score_range=(float(scores.min()), float(scores.max())),
         gap=1.0,
         old=population.probability[:, chosen],
+        trust=_TRUST + (1 - _TRUST) * population.doubt,
     )
     everything, values = np.ones(len(chosen), dtype=bool), population.values[:, chosen]
     apart = found.reach(values, everything).score - found.alike(values, everything)[0]

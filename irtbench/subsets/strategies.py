@@ -208,10 +208,31 @@ def _forward(task: Task) -> Choice:
 
 
 def _robust(task: Task) -> Choice:
-    """Least variance of the full score, for models like the calibration models and far beyond them."""
-    share = min((_FAR / task.responses.n_models) ** 1.5, _FARTHEST)
-    populations = [(1.0, task.population.alike), (share, task.population.beyond)]
-    return _matched(task, greedy(populations, task.full, task.size, task.limits))
+    """Least variance of the full score, for models like the calibration models and far beyond them.
+
+    Where few models calibrate, one item from each of as many classes of difficulty: what they say of the
+    items' covariance is not enough to leave whole classes out.
+    """
+    doubt, limits = task.population.doubt, task.limits
+    if doubt == 1 and np.isinf(limits.budget):
+        limits = _spread(task)
+    populations = [(1.0, task.population.alike), (_FARTHEST * doubt, task.population.beyond)]
+    return _matched(task, greedy(populations, task.full, task.size, limits))
+
+
+def _spread(task: Task) -> Limits:
+    """The task's limits, with a quota of one item for each class of difficulty within each benchmark."""
+    easy = task.population.latent.intercept
+    cells, quota = np.zeros(len(task.full), dtype=int), [0]
+    for h, n in enumerate(task.numbers):
+        own = np.flatnonzero(task.free & (task.strata == h))
+        if n:
+            rank = np.argsort(np.argsort(easy[own], kind="stable"))
+            cells[own] = len(quota) + rank * n // len(own)
+            quota += [1] * n
+    cells[task.limits.required] = 0
+    quota[0] = len(task.limits.required)
+    return replace(task.limits, allowed=task.free, strata=cells, quota=np.array(quota))
 
 
 def _steady(task: Task) -> Choice:
@@ -251,7 +272,7 @@ STRATEGIES: dict[str, Callable[[Task], Choice]] = {
 }
 DEFAULT_STRATEGY = "robust"
 FIXED_PROBABILITY = ("random", "stratified")  # look at no response
-_FAR, _FARTHEST = 31.0, 0.6  # weight of models far beyond: less when many models calibrate
+_FARTHEST = 0.6  # weight of models far beyond, at most
 _PRICED = ("robust", "forward")  # weigh what an item brings by its price
 
 
