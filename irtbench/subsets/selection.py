@@ -136,23 +136,28 @@ def select(
     unknown = np.zeros(groups.max() + 1)
     board = Board(full, chosen, weights, groups, strata, unknown, unknown, average == "macro")
     fixed = method in FIXED_PROBABILITY or everything
-    again = None
-    if not fixed:
+    made: dict[tuple[str, ...], Choice] = {}  # by the models that calibrate: both kinds of errors need it
 
-        def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
-            part = prepared.of_models(others, device, prepared.seed)
-            return choose(method, replace(task, responses=others, bank=own, population=part))
+    def repeat(population: Population, own: ItemBank | None = None) -> Choice:
+        models = tuple(population.responses.model_ids)
+        if models not in made:
+            part = replace(
+                task, responses=population.responses, bank=bank if own is None else own, population=population
+            )
+            made[models] = choose(method, part)
+        return made[models]
 
-    found = calibrate(responses, board, bank, prepared.folds, prepared.seed, device, fitted, again)
+    def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
+        return repeat(prepared.of_models(others, device, prepared.seed), own)
 
-    def repeat(population: Population) -> np.ndarray:
-        return (
-            chosen
-            if fixed
-            else choose(method, replace(task, responses=population.responses, population=population))[0]
-        )
+    found = calibrate(
+        responses, board, bank, prepared.folds, prepared.seed, device, fitted, None if fixed else again
+    )
 
-    residuals = found.residuals.join(held_out_errors(prepared, full, repeat), how="outer")
+    def items_of(population: Population) -> np.ndarray:
+        return chosen if fixed else repeat(population)[0]
+
+    residuals = found.residuals.join(held_out_errors(prepared, full, items_of), how="outer")
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
     weight = np.full(len(full), np.nan)
     weight[chosen] = weights
