@@ -42,6 +42,29 @@ def subset(
         str, typer.Option("--irt", help="1pl, 2pl, 3pl or 4pl to fit without --bank, or none.")
     ] = "2pl",
     average: Average = "micro",
+    by_benchmark: Annotated[
+        bool, typer.Option("--by-benchmark", help="Calibrate each benchmark's score, too.")
+    ] = False,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option("--quota", help="Items of a benchmark, NAME=N; repeatable.", show_default=False),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", help="Id of an item to take; repeatable.", show_default=False),
+    ] = None,
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option("--forbid", help="Id of an item to leave out; repeatable.", show_default=False),
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option("--cost", help="Column of the items table with their prices.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="What the items may cost, instead of --size.", show_default=False),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     force: Force = False,
@@ -63,6 +86,12 @@ def subset(
             bank=item_bank,
             irt=None if irt == "none" else irt,
             average=average,
+            by_benchmark=by_benchmark,
+            quotas=_quotas(quota) if quota else None,
+            required=require or (),
+            forbidden=forbid or (),
+            cost=cost,
+            budget=budget,
             seed=seed,
             device=device,
         )
@@ -73,6 +102,23 @@ def subset(
         chosen.save(folder)
     session.say(f"wrote {out}: {chosen!r}")
     session.result({"out": str(out), "size": len(chosen.items), "items": list(chosen.items)})
+
+
+def _quotas(given: list[str]) -> dict[str, int]:
+    """``NAME=N`` as a dict.
+
+    Raises:
+        InputError: not of that form, or one benchmark twice.
+    """
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if not name or not number.isdecimal():
+            raise InputError(f"--quota {text!r}: write NAME=N, N a whole number")
+        if name in found:
+            raise InputError(f"--quota: {name!r} is given twice")
+        found[name] = int(number)
+    return found
 
 
 def estimate(
@@ -98,6 +144,10 @@ def estimate(
     ] = None,
     method: Annotated[str, typer.Option("--method", help="The estimator.")] = "default",
     level: Level = 0.9,
+    by: Annotated[
+        Literal["all", "benchmark"],
+        typer.Option("--by", help="benchmark: each one's score, too (subset --by-benchmark)."),
+    ] = "all",
     missing: Annotated[
         Literal["raise", "ignore"],
         typer.Option("--missing", help="Items without a response: stop, or go on."),
@@ -130,13 +180,13 @@ def estimate(
     assert new is not None
     matrix = session.read(new)
     with about(new):
-        scores = ib.estimate(chosen, matrix, method=method, level=level, missing=missing, extra=extra)
+        scores = ib.estimate(chosen, matrix, method=method, level=level, by=by, missing=missing, extra=extra)
     if out is not None:
         with session.write_file(
             out, {str(subset): chosen.fingerprint, str(new): matrix.fingerprint}
         ) as temporary:
             scores.to_csv(temporary)
-        session.say(f"wrote {out}: {len(scores)} models")
+        session.say(f"wrote {out}: {matrix.n_models} models")
     elif not json_:
         typer.echo(scores.to_csv(), nl=False)
     session.result({"level": level, "scores": records(scores)})

@@ -35,6 +35,7 @@ def estimate(
     method: str = "default",
     level: float = 0.9,
     *,
+    by: Literal["all", "benchmark"] = "all",
     missing: Literal["raise", "ignore"] = "raise",
     extra: Literal["raise", "ignore"] = "raise",
 ) -> pd.DataFrame:
@@ -54,17 +55,20 @@ def estimate(
             alone; ``difference`` (predictions corrected by a random sample: its interval holds whatever the
             IRT model); ``mean`` (raw score of the subset), ``weighted``; ``p-irt``, ``gp-irt`` (with a bank).
         level: coverage of the intervals.
+        by: ``benchmark`` for the score of each benchmark, too, of a subset that was selected with
+            ``by_benchmark=True``.
         missing: ``ignore`` leaves out missing items and cells; the weights of the others are raised.
         extra: ``ignore`` drops items that are not in the subset.
 
     Returns:
         DataFrame by model: ``score``, ``lower``, ``upper``, in [0, 1]; for ``blend``, ``regression`` and
         ``reaching`` also ``beyond``, the probability that the model lies beyond the calibration models'
-        range, and a ``note`` where there is something to say.
+        range, and a ``note`` where there is something to say. By benchmark, a column ``benchmark`` comes
+        first: the rows of the full score (``all``), then those of each benchmark.
 
     Raises:
-        InputError: unknown method, an IRT estimator without a bank, another metric, or items that do
-            not match.
+        InputError: unknown method, an IRT estimator without a bank, another metric, items that do
+            not match, or a subset that was calibrated for the full score only.
 
     Warns:
         ExtrapolationWarning: models beyond the range of the calibration models.
@@ -83,6 +87,10 @@ def estimate(
         >>> bool((table["score"] - new.scores()).abs().mean() < 0.1)
         True
     """
+    if by not in ("all", "benchmark"):
+        raise InputError(f"by must be 'all' or 'benchmark', got {by!r}")
+    if by == "benchmark":
+        return _by_benchmark(subset, responses, method, level, missing, extra)
     method = _checked(subset, method, level)
     seen = matched(subset, responses, missing, extra)
     if method == "difference":
@@ -103,6 +111,28 @@ def estimate(
     return pd.DataFrame(table, index=seen.models.index)
 
 
+def _by_benchmark(
+    subset: Subset,
+    responses: ResponseMatrix,
+    method: str,
+    level: float,
+    missing: Literal["raise", "ignore"],
+    extra: Literal["raise", "ignore"],
+) -> pd.DataFrame:
+    """The full score and that of each part."""
+    if not subset.parts:
+        raise InputError(
+            "this subset was calibrated for the full score only: select it again with by_benchmark=True, from"
+            " responses with several benchmarks"
+        )
+    tables = []
+    for name, part in {"all": subset, **subset.parts}.items():
+        table = estimate(part, responses, method, level, missing=missing, extra=extra)
+        table.insert(0, "benchmark", name)
+        tables.append(table)
+    return pd.concat(tables)
+
+
 def default_estimator(subset: Subset) -> str:
     """``blend``; the weighted mean where too few models calibrated to hold any out."""
     calibrated = subset.predictor is not None and bool(subset.residuals[DEFAULT_ESTIMATOR].notna().any())
@@ -114,6 +144,11 @@ def _checked(subset: Subset, method: str, level: float) -> str:
         method = default_estimator(subset)
     if method not in ESTIMATORS:
         raise InputError(f"method must be 'default' or one of {list(ESTIMATORS)}, got {method!r}")
+    if "benchmark" in subset.info and method not in (*PREDICTORS, "difference"):
+        raise InputError(
+            f"method {method!r} gives no score of a single benchmark; use one of"
+            f" {[*PREDICTORS, 'difference']}"
+        )
     if method == "difference" and not subset.info.get("probability_sample", False):
         raise InputError(
             "method 'difference' needs a subset drawn by known probabilities: select it by 'stratified' or"
@@ -143,9 +178,8 @@ def _predicted(subset: Subset, seen: ResponseMatrix, method: str, level: float) 
     outside = [seen.model_ids[k] for k in np.flatnonzero(found.beyond > 0.5)]
     if outside:
         reach = "their scores rest on what reaches beyond them, with a wider interval"
-        _warn_beyond(
-            outside, "a regression does not hold there: use 'blend'" if method == "regression" else reach
-        )
+        advice = "a regression does not hold there: use 'blend'" if method == "regression" else reach
+        _warn_beyond(outside, advice, subset.info.get("benchmark"))
     table = {
         "score": score,
         "lower": np.clip(score - factor * found.sd, 0, 1),
@@ -216,8 +250,11 @@ def _warn_outside(subset: Subset, posterior: AbilityPosterior, seen: ResponseMat
         _warn_beyond(models, advice)
 
 
-def _warn_beyond(models: list[str], advice: str) -> None:
+def _warn_beyond(models: list[str], advice: str, benchmark: str | None = None) -> None:
     named = ", ".join(map(repr, models[:5])) + (f" and {len(models) - 5} more" if len(models) > 5 else "")
     warnings.warn(
-        f"{named}: outside the range of the calibration models; {advice}", ExtrapolationWarning, stacklevel=4
+        f"{named}: outside the range of the calibration models"
+        f"{f' on {benchmark!r}' if benchmark else ''}; {advice}",
+        ExtrapolationWarning,
+        stacklevel=4,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ def select(
     irt: str | None = "auto",
     average: Average = "micro",
     per_benchmark: bool = True,
+    by_benchmark: bool = False,
     folds: int = 5,
     seed: int = 0,
     device: str = "auto",
@@ -74,6 +75,8 @@ def select(
             stratified and anchors only.
         average: full score in which every item counts the same (``micro``) or every benchmark (``macro``).
         per_benchmark: choose anchors, and mix gp-IRT, within each benchmark; else over all items.
+        by_benchmark: calibrate the score of each benchmark, too, for ``estimate(..., by="benchmark")``: the
+            same items, and what they say of that benchmark.
         folds: folds of models for calibrating the intervals.
         seed: seed of the choice, of the folds and of the fit.
         device: where to fit (``auto``, ``cpu``, ``cuda`` …).
@@ -150,14 +153,14 @@ def select(
     def again(others: ResponseMatrix, own: ItemBank | None) -> Choice:
         return repeat(prepared.of_models(others, device, prepared.seed), own)
 
-    found = calibrate(
+    calibration = calibrate(
         responses, board, bank, prepared.folds, prepared.seed, device, fitted, None if fixed else again
     )
 
     def items_of(population: Population) -> np.ndarray:
         return chosen if fixed else repeat(population)[0]
 
-    residuals = found.residuals.join(held_out_errors(prepared, full, items_of), how="outer")
+    residuals = calibration.residuals.join(held_out_errors(prepared, full, items_of), how="outer")
     names = pd.Index(np.unique(responses.benchmarks.astype(str)) if per_benchmark else ["all"], name="group")
     weight = np.full(len(full), np.nan)
     weight[chosen] = weights
@@ -179,15 +182,39 @@ def select(
         "folds": prepared.folds,
         "metric": responses.metric.name,
         "higher_is_better": responses.metric.higher_is_better,
-        "span": found.span,
+        "span": calibration.span,
         "probability_sample": method in FIXED_PROBABILITY and limits.free,
         "cost": None if cost is None else float(limits.cost[chosen].sum()),
         "responses": {"n_models": responses.n_models, "fingerprint": responses.fingerprint},
         "versions": versions(),
     }
-    mixture = pd.DataFrame({"error": found.error, "variance": found.variance}, index=names.astype(object))
+    mixture = pd.DataFrame(
+        {"error": calibration.error, "variance": calibration.variance}, index=names.astype(object)
+    )
     predictor = build_predictor(prepared.population, full, chosen)
-    return Subset(benchmark, mixture, residuals, bank, info, predictor)
+    found = Subset(benchmark, mixture, residuals, bank, info, predictor)
+    several = by_benchmark and len(np.unique(strata)) > 1
+    return replace(found, parts=_parts(found, prepared, items_of)) if several else found
+
+
+def _parts(
+    subset: Subset, prepared: Prepared, items_of: Callable[[Population], np.ndarray]
+) -> dict[str, Subset]:
+    """The same items, calibrated for the score of each benchmark."""
+    of, chosen, found = subset.benchmark["benchmark"].to_numpy(), subset.board.chosen, {}
+    for name in np.unique(of.astype(str)):
+        full = (of == name) / (of == name).sum()
+        weight = np.where(of == name, subset.benchmark["weight"], subset.benchmark["weight"] * 0)
+        total = np.nansum(weight)
+        found[str(name)] = replace(
+            subset,
+            benchmark=subset.benchmark.assign(full_weight=full, weight=weight / total if total else weight),
+            residuals=held_out_errors(prepared, full, items_of),
+            info={**subset.info, "average": "micro", "benchmark": str(name)},
+            bank=None,
+            predictor=build_predictor(prepared.population, full, chosen),
+        )
+    return found
 
 
 def _check_size(responses: ResponseMatrix, size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Subset:
             ``span`` (range of the calibration models), ``responses`` (n_models, fingerprint),
             ``versions``.
         predictor: what the default estimator knows of the calibration models, or None.
+        parts: by benchmark, the same items calibrated for the score of that benchmark alone; empty unless
+            asked for (``select(..., by_benchmark=True)``).
 
     Example:
         >>> from irtbench.irt import simulate
@@ -51,6 +53,7 @@ class Subset:
     bank: ItemBank | None
     info: Mapping[str, Any]
     predictor: Predictor | None = None
+    parts: Mapping[str, Subset] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -115,12 +118,14 @@ class Subset:
             "\n".join(map(str, made)),
             "" if self.bank is None else self.bank.fingerprint,
             *(() if self.predictor is None else (self.predictor.fingerprint,)),
+            *(x for name, part in self.parts.items() for x in (name, part.fingerprint)),
         )
 
     def __repr__(self) -> str:
         irt = "no bank" if self.bank is None else f"{self.bank.irt.upper()} bank"
         names = self.benchmark["benchmark"].nunique()
         of = f" in {names} benchmarks" if names > 1 else ""
+        of += f" for {self.info['benchmark']!r}" if "benchmark" in self.info else ""
         models = self.info["responses"]["n_models"]
         return (
             f"Subset: {self.size} of {len(self.benchmark)} items{of} by {self.method}, {irt},"
@@ -128,7 +133,10 @@ class Subset:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: ``subset.json`` (human readable), three tables, ``predictor.npz``, ``bank/``."""
+        """Write a folder: ``subset.json`` (human readable), three tables, ``predictor.npz``, ``bank/``.
+
+        Each part is such a folder, too: ``parts/0``, ``parts/1`` …
+        """
         with atomic_folder(path) as folder:
             for name in _TABLES:
                 getattr(self, name).to_parquet(folder / f"{name}.parquet")
@@ -136,12 +144,16 @@ class Subset:
                 self.bank.save(folder / "bank")
             if self.predictor is not None:
                 self.predictor.save(folder / "predictor.npz")
+            for k, part in enumerate(self.parts.values()):
+                (folder / "parts").mkdir(exist_ok=True)
+                part.save(folder / "parts" / str(k))
             content = {
                 "kind": "Subset",
                 "schema": SCHEMA,
                 "fingerprint": self.fingerprint,
                 "bank": None if self.bank is None else self.bank.fingerprint,
                 "predictor": None if self.predictor is None else self.predictor.fingerprint,
+                "parts": list(self.parts),
                 **self.info,
                 "items": self.items,
                 "weights": self.weights.tolist(),
@@ -160,9 +172,11 @@ class Subset:
         benchmark, groups, residuals = (_read_table(folder / f"{name}.parquet") for name in _TABLES)
         bank = ItemBank.load(folder / "bank") if content.get("bank") else None
         predictor = Predictor.load(folder / "predictor.npz") if content.get("predictor") else None
-        left_out = ("kind", "schema", "fingerprint", "bank", "predictor", "items", "weights")
+        left_out = ("kind", "schema", "fingerprint", "bank", "predictor", "parts", "items", "weights")
         info = {k: v for k, v in content.items() if k not in left_out}
-        subset = cls(benchmark, groups, residuals, bank, info, predictor)
+        names = content.get("parts", [])
+        parts = {name: cls.load(folder / "parts" / str(k)) for k, name in enumerate(names)}
+        subset = cls(benchmark, groups, residuals, bank, info, predictor, parts)
         same = subset.items == content.get("items") and subset.weights.tolist() == content.get("weights")
         if not same or subset.fingerprint != content.get("fingerprint"):
             raise InputError(f"{folder}: subset.json and the tables do not match; it was damaged or edited")
