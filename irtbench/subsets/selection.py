@@ -65,11 +65,11 @@ def select(
         responses: of the calibration models to the full benchmark.
         size: number of items, 1 … n_items; not used with quotas or a budget.
         method: ``default`` (``robust``: least variance of the full score, for models like the calibration
-            models and far beyond them); ``random``, ``stratified`` by benchmark; ``anchor-correctness``,
-            ``anchor-irt`` (k-means on responses or IRT parameters), ``medoids`` (of the items' correlations);
-            ``information`` (Fisher's, at each quantile of ability), ``disagreement``, ``discrimination``,
-            ``lasso``, ``forward`` (greedy regression), ``steady`` (moves with the model, not with its seed
-            or checkpoint).
+            models and far beyond them; up to 120 of them, an item from each class of difficulty); ``random``,
+            ``stratified`` by benchmark; ``anchor-correctness``, ``anchor-irt`` (k-means on responses or IRT
+            parameters), ``medoids`` (of the items' correlations); ``information`` (Fisher's, at each quantile
+            of ability), ``disagreement``, ``discrimination``, ``lasso``, ``forward`` (greedy regression),
+            ``steady`` (moves with the model, not with its seed or checkpoint).
         bank: calibrated items, or the fit that they come from, for ``p-irt`` and ``gp-irt``.
         irt: IRT model to fit for them if there is no bank; None for none; ``auto`` fits a 2PL for random,
             stratified and anchors only.
