@@ -150,9 +150,10 @@ def _run(responses: ResponseMatrix, plan: Plan, job: tuple[int, Split], device: 
 def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) -> pd.DataFrame:
     """Build every method on the calibration models of one split and test it on the others."""
     from irtbench.irt import fit
-    from irtbench.subsets import estimate, select
+    from irtbench.subsets import Subset, estimate, select
     from irtbench.subsets.crossfit import cross_fit
     from irtbench.subsets.population import prepare
+    from irtbench.subsets.strategies import SEEDED
 
     old, new = responses.take(models=list(split.calibration)), responses.take(models=list(split.test))
     truth = new.scores(plan.average)
@@ -167,12 +168,13 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
             bank = fit(old, irt=plan.irt, device=plan.device, seed=plan.seed).bank
             folds = cross_fit(old, bank, seed=plan.seed, device=plan.device)
         for size in plan.sizes:
+            subsets: dict[tuple[str, int], Subset] = {}
             for k in range(plan.n_seeds):
                 draw = int(np.random.SeedSequence([plan.seed, number, size, k]).generate_state(1)[0])
-                subsets = {}
                 for method in plan.methods:
-                    if method.selection not in subsets:
-                        subsets[method.selection] = select(
+                    own = method.selection, k if method.selection in SEEDED else 0
+                    if own not in subsets:
+                        subsets[own] = select(
                             old,
                             size,
                             method.selection,
@@ -183,7 +185,7 @@ def run_split(responses: ResponseMatrix, plan: Plan, number: int, split: Split) 
                             fitted=folds,
                             prepared=shared,
                         )
-                    subset = subsets[method.selection]
+                    subset = subsets[own]
                     seen = new.take(items=subset.items)
                     table = estimate(subset, seen, method.estimator, plan.level, missing="ignore")
                     found = table.assign(

@@ -19,7 +19,7 @@ from irtbench.subsets.population import Population
 from irtbench.subsets.sampling import allocate, design_weights
 from irtbench.subsets.weighting import matching_weights
 
-__all__ = ["DEFAULT_STRATEGY", "FIXED_PROBABILITY", "STRATEGIES", "Choice", "Task", "choose"]
+__all__ = ["DEFAULT_STRATEGY", "FIXED_PROBABILITY", "SEEDED", "STRATEGIES", "Choice", "Task", "choose"]
 
 Choice = tuple[np.ndarray, np.ndarray]  # positions in increasing order, and their weights
 
@@ -272,6 +272,7 @@ STRATEGIES: dict[str, Callable[[Task], Choice]] = {
 }
 DEFAULT_STRATEGY = "robust"
 FIXED_PROBABILITY = ("random", "stratified")  # look at no response
+SEEDED = (*FIXED_PROBABILITY, "anchor-correctness", "anchor-irt", "medoids")  # another seed, other items
 _FARTHEST = 0.6  # weight of models far beyond, at most
 _PRICED = ("robust", "forward")  # weigh what an item brings by its price
 

@@ -15,6 +15,7 @@ from irtbench.irt import simulate
 from irtbench.subsets import STRATEGIES, Subset, select
 from irtbench.subsets.crossfit import CrossFit, Fold, cross_fit
 from irtbench.subsets.population import prepare
+from irtbench.subsets.strategies import SEEDED
 
 # with a few items and models chance may look like a model beyond the range
 pytestmark = pytest.mark.filterwarnings("ignore::irtbench.errors.ExtrapolationWarning")
@@ -80,6 +81,7 @@ def test_the_seed_decides(sim, folds, method):
     ]
     assert make[0].fingerprint == make[1].fingerprint != make[2].fingerprint
     pd.testing.assert_frame_equal(make[0].benchmark, make[1].benchmark)
+    assert (make[1].items == make[2].items) == (method not in SEEDED)
 
 
 @pytest.mark.parametrize("average", ["micro", "macro"])
