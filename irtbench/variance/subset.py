@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ Estimate = Callable[
     [np.ndarray, np.ndarray], np.ndarray
 ]  # responses (…, size), positions (size,) → scores (…)
 _ROLES = ("full", "chosen", "control", "plain")
+_EQUAL = 1e-9  # sd of scores that differ by rounding alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,9 @@ class SubsetVariance:
     Attributes:
         methods: a row by ``full``, ``chosen``, ``control`` (random items, same estimator) and ``plain``
             (random items, mean): ``draws``, ``E``, ``E_low``, ``E_high``, ``ratio`` (of E to the full
-            one), ``monotonicity``, ``snr``, ``bias``, ``rmse`` (of the estimates of the full scores), ``se``
-            (sd over draws), ``rank_tau``, ``decision_accuracy``, ``mdad`` with
+            one), ``monotonicity``, ``snr`` (mean over the root mean square of its sd over draws, mean over
+            recipes; those whose seeds score the same are left out), ``bias``, ``rmse`` (of the estimates of
+            the full scores), ``se`` (sd over draws), ``rank_tau``, ``decision_accuracy``, ``mdad`` with
             ``mdad_low`` and ``mdad_high`` (over runs; the random items are taken as they are).
         parts: a row by ``size`` (plain - full), ``estimator`` (control - plain), ``choice`` (chosen -
             control) and ``total``, their sum: ``E``, ``low``, ``high``, ``p_value``.
@@ -254,9 +257,12 @@ def _shared(scores: dict[str, np.ndarray], n_items: int, size: int) -> tuple[flo
 def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float, level: float) -> dict[str, float]:
     """What else each role's scores say, draws averaged; the last checkpoint for SNR, decisions and MDAD."""
     error, last = x - full, x[..., -1]
-    sd = seed_std(np.moveaxis(last, 2, 0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        snr = _mean(last) / sd
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a recipe without scores
+        sd = np.sqrt(np.nanmean(seed_std(np.moveaxis(last, 2, 0)) ** 2, axis=0))
+        mean = np.nanmean(_mean(last), axis=0)
+    moved = sd > _EQUAL
+    snr = mean[moved] / sd[moved]
     flat = full.reshape(-1)
     end, recipes = full[..., -1].reshape(-1), _mean(full[..., -1])
     decided = math.nan
@@ -268,9 +274,7 @@ def _measures(x: np.ndarray, full: np.ndarray, up: int, bin_width: float, level:
     gaps = mdad(end, last.reshape(len(x), -1), bin_width=bin_width, level=level).iloc[0]
     return {
         "monotonicity": float(_mean(kendall(up * x).reshape(-1))),
-        "snr": float(np.nanmean(np.where(np.isfinite(snr), snr, np.nan)))
-        if np.isfinite(snr).any()
-        else math.nan,
+        "snr": float(snr.mean()) if moved.any() else math.nan,
         "bias": float(np.nanmean(error)),
         "rmse": float(np.sqrt(np.nanmean(error**2))),
         "se": float(np.nanmean(x.std(axis=0, ddof=1))) if len(x) > 1 else math.nan,

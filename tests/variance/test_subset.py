@@ -268,3 +268,16 @@ def test_mdad_without_a_bin_has_no_upper_bound():
     table = mdad(full, -full, bin_width=0.1)
     assert np.isnan(table["mdad"].item())
     assert table["high"].item() == np.inf
+
+
+def test_one_draw_in_which_the_seeds_tie_does_not_make_the_ratio():
+    rng = np.random.default_rng(0)
+    full = 0.5 + 0.02 * rng.normal(size=(2, 5, 3))
+    draws = full + 0.01 * rng.normal(size=(400, 2, 5, 3))
+    draws[0, 0, :, -1] = 0.1 + 0.2 + 1e-17 * np.arange(5)  # equal but for rounding
+    table = subset_variance(full, draws, draws, draws, n_items=300, size=50).methods
+    sd = np.sqrt((draws[..., -1].std(axis=2, ddof=1) ** 2).mean(axis=0))
+    by_hand = (draws[..., -1].mean(axis=(0, 2)) / sd).mean()
+    assert table.loc["chosen", "snr"] == pytest.approx(by_hand, rel=1e-9)
+    # seeds of sd 0.02 and items of 0.01: 0.5 / sqrt(0.02² + 0.01²) = 22; five seeds tell it within a half
+    assert 12 < by_hand < 45
