@@ -76,6 +76,7 @@ def subset(
 
     session = Session.of(context)
     session.free_folder(out)
+    quotas = _quotas(quota) if quota else None
     item_bank = None if bank is None else load_bank(bank)
     matrix = session.read(responses)
     with about(responses):
@@ -87,7 +88,7 @@ def subset(
             irt=None if irt == "none" else irt,
             average=average,
             by_benchmark=by_benchmark,
-            quotas=_quotas(quota) if quota else None,
+            quotas=quotas,
             required=require or (),
             forbidden=forbid or (),
             cost=cost,

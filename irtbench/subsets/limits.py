@@ -57,7 +57,7 @@ def limits_of(
     price = _prices(responses, cost)
     if budget is not None:
         if cost is None:
-            raise InputError("a budget needs the items' cost: pass cost=")
+            raise InputError("a budget needs the items' cost: pass cost= (on the command line: --cost)")
         if not budget > 0:
             raise InputError(f"budget must be positive, got {budget}")
         spent = float(price[must].sum())
