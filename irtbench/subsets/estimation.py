@@ -126,7 +126,7 @@ def _by_benchmark(
             " responses with several benchmarks"
         )
     tables = []
-    for name, part in {"all": subset, **subset.parts}.items():
+    for name, part in [("all", subset), *subset.parts.items()]:
         table = estimate(part, responses, method, level, missing=missing, extra=extra)
         table.insert(0, "benchmark", name)
         tables.append(table)
